@@ -1,0 +1,65 @@
+// boards/governors.hpp: the kernel's cpufreq governors as step functions on kernel ticks, and kernel-like placement.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "boards/board.hpp"
+
+namespace reins::boards {
+
+enum class Governor : std::uint8_t { kPerformance, kPowersave, kOndemand, kConservative, kSchedutil };
+std::string_view name_of(Governor governor) noexcept;
+std::optional<Governor> governor_named(std::string_view name) noexcept;
+
+/// PELT utilisation of one runqueue or task (kernel/sched/pelt.c): geometric series with y^32 = 0.5, period 1024 us, scaled by
+/// frequency and capacity, 0..1024; plus util_est (enqueued and its EWMA, kernel/sched/fair.c) updated when work ends.
+class Pelt {
+ public:
+  /// Adds `dt_s` seconds, running or not, at frequency/max-frequency `freq_scale` and capacity `cap_scale` (both 0..1).
+  /// As in the kernel, running time is scaled by both before it is summed (frequency and capacity invariance).
+  void advance(double dt_s, bool running, double freq_scale, double cap_scale) noexcept;
+  /// The task went to sleep: util_est takes the present utilisation (UTIL_EST EWMA weight 1/4, growing at once).
+  void dequeue() noexcept;
+  double util_avg() const noexcept;
+  double util_est() const noexcept;
+  void reset() noexcept { *this = Pelt(); }
+
+ private:
+  double sum_ = 0;           // util_sum in units of 1024 * 1024 us
+  double period_us_ = 0;     // time into the present 1024 us period
+  double util_avg_ = 0;
+  double est_enqueued_ = 0;
+  double est_ewma_ = 0;
+};
+
+/// One governor on one cluster. `step` is called on every kernel tick (and on schedutil's utilisation updates) with what the
+/// kernel would see; it returns the operating point it wants. Deterministic.
+class GovernorState {
+ public:
+  GovernorState(Governor governor, const Cluster& cluster) noexcept;
+
+  /// `util`: max(util_avg, util_est) of the busiest core, 0..1024 in big-cluster capacity units (schedutil).
+  /// `busy_fraction`: busy share of the busiest core since the last step (ondemand, conservative).
+  OppId step(double now_s, double util, double busy_fraction) noexcept;
+  OppId present() const noexcept { return opp_; }
+  Governor governor() const noexcept { return governor_; }
+
+ private:
+  Governor governor_;
+  const Cluster* cluster_;
+  OppId opp_;
+  double last_change_s_ = -1e9;
+  double last_sample_s_ = -1e9;
+};
+
+/// schedutil's next frequency: 1.25 * max_khz * util / capacity (kernel/sched/cpufreq_schedutil.c get_next_freq), then the lowest
+/// operating point at or above it.
+OppId schedutil_opp(const Cluster& cluster, double util) noexcept;
+
+/// Kernel-like placement: the smallest CPU cluster whose capacity at its top frequency holds util_est * 1.25
+/// (fits_capacity in kernel/sched/fair.c: util * 1280 < capacity * 1024), else the biggest.
+ClusterId kernel_placement(const Board& board, double util_est) noexcept;
+
+}  // namespace reins::boards

@@ -1,0 +1,32 @@
+// boards/physics.hpp: how a board behaves, as pure functions. Emulator, fit, shield and oracle share them.
+#pragma once
+
+#include <span>
+
+#include "boards/board.hpp"
+#include "core/layer_cost.hpp"
+
+namespace reins::boards {
+
+/// Mean time of one inference, seconds, alone on `mapping` at `opp` (roofline per layer, see TimeModel).
+double inference_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers) noexcept;
+
+/// Leakage of a cluster at a voltage and temperature, watts.
+double leakage_w(const PowerModel& power, double voltage_v, double temperature_c) noexcept;
+
+/// Power of a cluster with `busy_cores` cores fully busy (0: idle in `idle_state`), watts.
+/// Busy: core_w * f * V^2 * busy_cores + idle clock + leakage. Idle: the state's fractions of clock and leakage.
+double cluster_power_w(const Cluster& cluster, OppId opp, double busy_cores, std::size_t idle_state,
+                       double temperature_c) noexcept;
+
+/// The idle state a cluster is in after `idle_s` seconds idle (the deepest whose residency has passed).
+std::size_t idle_state_after(const Cluster& cluster, double idle_s) noexcept;
+
+/// Temperature after `dt_s` seconds at constant power: the exact solution of the RC node.
+double temperature_after_c(const Thermal& thermal, double temperature_c, double ambient_c, double power_w,
+                           double dt_s) noexcept;
+
+/// Bytes of all layers: what the memory rail is charged for.
+double bytes_of(std::span<const LayerCost> layers) noexcept;
+
+}  // namespace reins::boards

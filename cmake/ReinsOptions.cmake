@@ -1,0 +1,30 @@
+# Language level, warnings and sanitizers, for our own targets alone.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CCACHE_PROGRAM})
+endif()
+
+add_library(reins_build_flags INTERFACE)
+target_compile_options(reins_build_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Werror)
+# GCC 12 reports std::variant and tl::expected members that are never read (GCC bug 105562 and its kin).
+target_compile_options(reins_build_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+if(REINS_SANITIZE)
+  target_compile_options(reins_build_flags INTERFACE -fsanitize=${REINS_SANITIZE} -fno-omit-frame-pointer -g)
+  target_link_options(reins_build_flags INTERFACE -fsanitize=${REINS_SANITIZE})
+endif()
+# REINS_ASSERT guards our own mistakes: on in tests and in CI, off only where a packager asks.
+option(REINS_ASSERTS "Keep REINS_ASSERT in every build type" ON)
+if(REINS_ASSERTS)
+  target_compile_definitions(reins_build_flags INTERFACE REINS_ASSERTS=1)
+endif()

@@ -1,0 +1,76 @@
+// policies/profile.hpp: the measured table level x mapping x operating point, and its CSV file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/result.hpp"
+#include "policies/action.hpp"
+
+namespace reins::policies {
+
+/// One measured point. Energy is per inference over the accounting rails, idle of the other clusters at their lowest point included.
+struct ProfilePoint {
+  LevelId level;
+  MappingId mapping;
+  OppId opp;
+  double latency_s = 0;  ///< mean
+  double p50_s = 0, p95_s = 0, p99_s = 0;
+  std::optional<double> energy_j;
+  std::optional<double> energy_ci_j;  ///< half-width of the 95 % interval
+  std::optional<double> power_w;      ///< accounting rails while busy
+  double accuracy = 0;
+  std::int64_t n = 0;
+  std::string source;                 ///< "measured", "emulated"
+};
+
+/// Idle power of the accounting rails with the mapping's cluster idle at `opp` and all others at their lowest point.
+struct IdlePoint {
+  MappingId mapping;
+  OppId opp;
+  double power_w = 0;
+};
+
+/// CSV columns: level, mapping, freq_khz, latency_s, p50_s, p95_s, p99_s, energy_j, energy_ci_j, power_w, accuracy, n, source
+/// [, batch, temperature_c, voltage_v]. Levels are written 1..N; an idle row has level 0 and no latency. Comment lines carry
+/// version, kernel, board, board fingerprint and network fingerprint as "key = value".
+class Profile {
+ public:
+  Profile() = default;
+  explicit Profile(const ActionSpace& space);
+
+  void set(const ProfilePoint& point);
+  void set_idle(const IdlePoint& point);
+  /// Null where the point was not measured. Constant time.
+  const ProfilePoint* at(LevelId level, MappingId mapping, OppId opp) const noexcept;
+  std::optional<double> idle_w(MappingId mapping, OppId opp) const noexcept;
+  /// Every level x mapping x operating point is there.
+  bool complete() const noexcept;
+  bool has_energy() const noexcept;
+  double accuracy(LevelId level) const noexcept;
+  std::size_t levels() const noexcept { return levels_; }
+  std::size_t mappings() const noexcept { return mappings_; }
+  /// Smallest mean latency of a level over all mappings and points, seconds.
+  double fastest_s(LevelId level) const noexcept;
+
+  std::string board, board_fingerprint, network_fingerprint, kernel, version;
+
+  std::string format(const ActionSpace& space) const;
+  Status write(const ActionSpace& space, const std::filesystem::path& path) const;
+  /// Binds rows to `space` by mapping name and frequency. Errors: mismatch (another board, a mapping or frequency that it does
+  /// not have), garbled (with line and column).
+  static Result<Profile> read(const ActionSpace& space, const std::filesystem::path& path);
+  static Result<Profile> parse(const ActionSpace& space, std::string_view text, std::string_view where);
+
+ private:
+  std::size_t index(LevelId level, MappingId mapping, OppId opp) const noexcept;
+  std::size_t levels_ = 0, mappings_ = 0;
+  std::vector<std::size_t> opps_;
+  std::vector<std::optional<ProfilePoint>> points_;
+  std::vector<std::optional<double>> idle_;
+};
+
+}  // namespace reins::policies
