@@ -13,8 +13,9 @@ enum class Governor : std::uint8_t { kPerformance, kPowersave, kOndemand, kConse
 std::string_view name_of(Governor governor) noexcept;
 std::optional<Governor> governor_named(std::string_view name) noexcept;
 
-/// PELT utilisation of one runqueue or task (kernel/sched/pelt.c): geometric series with y^32 = 0.5, period 1024 us, scaled by
-/// frequency and capacity, 0..1024; plus util_est (enqueued and its EWMA, kernel/sched/fair.c) updated when work ends.
+/// PELT utilisation of one runqueue or task (kernel/sched/pelt.c): geometric series with y^32 = 0.5, period 1024 us,
+/// scaled by frequency and capacity, 0..1024; plus util_est (enqueued and its EWMA, kernel/sched/fair.c) updated when
+/// work ends.
 class Pelt {
  public:
   /// Adds `dt_s` seconds, running or not, at frequency/max-frequency `freq_scale` and capacity `cap_scale` (both 0..1).
@@ -27,15 +28,15 @@ class Pelt {
   void reset() noexcept { *this = Pelt(); }
 
  private:
-  double sum_ = 0;           // util_sum in units of 1024 * 1024 us
-  double period_us_ = 0;     // time into the present 1024 us period
+  double sum_ = 0;        // util_sum in units of 1024 * 1024 us
+  double period_us_ = 0;  // time into the present 1024 us period
   double util_avg_ = 0;
   double est_enqueued_ = 0;
   double est_ewma_ = 0;
 };
 
-/// One governor on one cluster. `step` is called on every kernel tick (and on schedutil's utilisation updates) with what the
-/// kernel would see; it returns the operating point it wants. Deterministic.
+/// One governor on one cluster. `step` is called on every kernel tick (and on schedutil's utilisation updates) with
+/// what the kernel would see; it returns the operating point it wants. Deterministic.
 class GovernorState {
  public:
   GovernorState(Governor governor, const Cluster& cluster) noexcept;
@@ -54,8 +55,8 @@ class GovernorState {
   double last_sample_s_ = -1e9;
 };
 
-/// schedutil's next frequency: 1.25 * max_khz * util / capacity (kernel/sched/cpufreq_schedutil.c get_next_freq), then the lowest
-/// operating point at or above it.
+/// schedutil's next frequency: 1.25 * max_khz * util / capacity (kernel/sched/cpufreq_schedutil.c get_next_freq), then
+/// the lowest operating point at or above it.
 OppId schedutil_opp(const Cluster& cluster, double util) noexcept;
 
 /// Kernel-like placement: the smallest CPU cluster whose capacity at its top frequency holds util_est * 1.25

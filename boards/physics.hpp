@@ -8,7 +8,14 @@
 
 namespace reins::boards {
 
-/// Mean time of one inference, seconds, alone on `mapping` at `opp` (roofline per layer, see TimeModel).
+/// Amdahl's law: how much faster `cores` cores are than one. Also the mean number of busy cores while they work.
+double speed_up(const TimeModel& time, int cores) noexcept;
+
+/// Time that `layers` add to an inference that is already running (no call_cycles): what growing it by a group costs.
+double layers_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers) noexcept;
+
+/// Mean time of one inference, seconds, alone on `mapping` at `opp` (roofline per layer, see TimeModel). An operating
+/// point of frequency 0 ("as the machine runs it") counts as 1 GHz. A cpu_quota stretches all of it.
 double inference_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers) noexcept;
 
 /// Leakage of a cluster at a voltage and temperature, watts.
