@@ -1,0 +1,173 @@
+#include "control/observation_builder.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/assert.hpp"
+
+namespace reins::control {
+namespace {
+
+using policies::FeatureSpec;
+
+/// log2 of a ratio, scaled so that 1/16 .. 16 spans -1 .. 1, clamped to +-1.5.
+float log_ratio(double ratio) noexcept {
+  if (!(ratio > 0)) return -1.5F;
+  return static_cast<float>(std::clamp(std::log2(ratio) / 4, -1.5, 1.5));
+}
+
+float clamped(double value, double low, double high) noexcept { return static_cast<float>(std::clamp(value, low, high)); }
+
+/// Appends features in the order of the table.
+class Writer {
+ public:
+  explicit Writer(policies::Observation& observation) noexcept : observation_(observation) { observation_.size = 0; }
+  void put(float value) noexcept { observation_.features[observation_.size++] = value; }
+  void put(bool present, float value) noexcept {
+    put(present ? value : 0.0F);
+    put(present ? 1.0F : 0.0F);
+  }
+
+ private:
+  policies::Observation& observation_;
+};
+
+}  // namespace
+
+ObservationBuilder::ObservationBuilder(const boards::Board& board, const policies::ActionSpace& space,
+                                       const policies::Profile& profile)
+    : board_(board), space_(space), profile_(profile) {
+  const LevelId full(space.levels - 1);
+  full_latency_s_ = profile.fastest_s(full);
+  // The reference energy is what the full network costs where it is fastest: the scale of "as fast as it goes".
+  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+    for (std::size_t o = 0; o < space.mappings[m].freq_khz.size(); ++o) {
+      const policies::ProfilePoint* point = profile.at(full, MappingId(m), OppId(o));
+      if (point != nullptr && point->latency_s == full_latency_s_ && point->energy_j) energy_ref_j_ = *point->energy_j;
+    }
+  }
+
+  auto add = [this](std::string name, std::string unit, std::string normaliser) {
+    spec_.features.push_back({std::move(name), std::move(unit), std::move(normaliser), false});
+  };
+  auto add_optional = [this, &add](const std::string& name, std::string unit, std::string normaliser) {
+    add(name, std::move(unit), std::move(normaliser));
+    spec_.features.push_back({name + ".present", "1", "0 or 1", true});
+  };
+  add_optional("latency_target", "s", "log2(x / full_latency) / 4");
+  add_optional("slack", "s", "x / full_latency / 4, clamped to -1..2");
+  add("waited", "s", "x / full_latency / 4, clamped to 0..2");
+  for (std::size_t l = 0; l < space.levels; ++l) add("floor_level." + std::to_string(l + 1), "1", "one-hot");
+  add_optional("power_cap", "W", "log2(x / reference power) / 4");
+  add_optional("energy_budget", "J", "log2(x / energy_ref) / 4");
+  add_optional("rate", "1/s", "log2(x * full_latency) / 4");
+  add("queue_depth", "1", "x / 8, clamped to 0..1");
+  add_optional("next_slack", "s", "x / full_latency / 4, clamped to -1..2");
+  add_optional("last_latency", "s", "log2(x / full_latency) / 4");
+  if (profile.has_energy()) add_optional("last_energy", "J", "log2(x / energy_ref) / 4");
+  add("last_age", "s", "x / full_latency / 16, clamped to 0..1");
+  if (!board.thermal.zone.empty()) {
+    add("temperature", "C", "(x - 25) / 60");
+    add("throttle_distance", "C", "x / 40, clamped to -0.5..1.5");
+  }
+  for (const boards::Cluster& cluster : board.clusters) {
+    if (cluster.kind == boards::UnitKind::kCpu) add("others_util." + cluster.name, "1", "0..1");
+  }
+  for (const boards::Cluster& cluster : board.clusters) {
+    if (cluster.opps.size() > 1) add("cap." + cluster.name, "1", "highest allowed frequency / top frequency");
+  }
+  add("slow_down", "1", "(x - 1) * 2, clamped to -1..1");
+  for (const policies::MappingSlot& slot : space.mappings) add("present." + slot.name, "1", "one-hot");
+  add("present_level", "1", "level / (levels - 1)");
+  bool any_dvfs = false;
+  for (const auto& slot : space.mappings) any_dvfs = any_dvfs || slot.freq_khz.size() > 1;
+  if (any_dvfs) add("present_freq", "1", "frequency / top frequency of its cluster");
+  for (const policies::MappingSlot& slot : space.mappings) {
+    add("reach." + slot.name, "1",
+        "log2(slack / profiled latency at the floor level and the highest allowed frequency) / 4; 1.5 without a target");
+  }
+  REINS_ASSERT(spec_.size() <= policies::kMaxFeatures);
+}
+
+LevelId ObservationBuilder::floor_level(const policies::Goals& goals) const noexcept {
+  if (!goals.accuracy_floor.has_value()) return LevelId(0);
+  for (std::size_t l = 0; l < space_.levels; ++l) {
+    // Floors are drawn from validated accuracies and travel as text: a hair below is the same level.
+    if (profile_.accuracy(LevelId(l)) >= *goals.accuracy_floor - 1e-6) return LevelId(l);
+  }
+  return LevelId(space_.levels - 1);
+}
+
+void ObservationBuilder::fill(policies::Observation& observation) const noexcept {
+  policies::Situation& facts = observation.facts;
+  facts.floor_level = floor_level(facts.goals);
+
+  policies::ActionMask& mask = observation.mask;
+  mask.mappings = (1U << space_.mappings.size()) - 1U;
+  mask.levels = ((1U << space_.levels) - 1U) & ~((1U << facts.floor_level.index()) - 1U);
+  for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
+    const auto top = static_cast<std::int32_t>(space_.mappings[m].freq_khz.size()) - 1;
+    const std::int32_t cap = std::clamp(facts.cap[space_.mappings[m].cluster.index()], 0, top);
+    mask.opps[m] = (std::uint64_t{2} << cap) - 1U;
+  }
+
+  Writer out(observation);
+  const policies::Goals& goals = facts.goals;
+  out.put(goals.latency_s.has_value(), log_ratio(goals.latency_s.value_or(1) / full_latency_s_));
+  out.put(facts.slack_s.has_value(), clamped(facts.slack_s.value_or(0) / full_latency_s_ / 4, -1, 2));
+  out.put(clamped(facts.waited_s / full_latency_s_ / 4, 0, 2));
+  for (std::size_t l = 0; l < space_.levels; ++l) out.put(facts.floor_level == LevelId(l) ? 1.0F : 0.0F);
+  out.put(goals.power_w.has_value(), log_ratio(goals.power_w.value_or(1) * full_latency_s_ / energy_ref_j_));
+  out.put(goals.energy_j.has_value(), log_ratio(goals.energy_j.value_or(1) / energy_ref_j_));
+  out.put(facts.rate_hz.has_value(), log_ratio(facts.rate_hz.value_or(1) * full_latency_s_));
+  out.put(clamped(static_cast<double>(facts.queue_depth) / 8, 0, 1));
+  out.put(facts.next_slack_s.has_value(), clamped(facts.next_slack_s.value_or(0) / full_latency_s_ / 4, -1, 2));
+  out.put(facts.last_latency_s.has_value(), log_ratio(facts.last_latency_s.value_or(1) / full_latency_s_));
+  if (profile_.has_energy()) {
+    out.put(facts.last_energy_j.has_value(), log_ratio(facts.last_energy_j.value_or(1) / energy_ref_j_));
+  }
+  out.put(clamped(facts.last_age_s / full_latency_s_ / 16, 0, 1));
+  if (!board_.thermal.zone.empty()) {
+    out.put(facts.temperature_c ? clamped((*facts.temperature_c - 25) / 60, -0.5, 1.5) : 0.0F);
+    out.put(facts.throttle_distance_c ? clamped(*facts.throttle_distance_c / 40, -0.5, 1.5) : 0.0F);
+  }
+  for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
+    if (board_.clusters[c].kind == boards::UnitKind::kCpu) out.put(clamped(facts.others_util[c].value_or(0), 0, 1));
+  }
+  for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
+    const auto& opps = board_.clusters[c].opps;
+    if (opps.size() <= 1) continue;
+    const auto cap = static_cast<std::size_t>(std::clamp<std::int32_t>(facts.cap[c], 0, static_cast<std::int32_t>(opps.size()) - 1));
+    out.put(static_cast<float>(static_cast<double>(opps[cap].freq_khz) / static_cast<double>(opps.back().freq_khz)));
+  }
+  out.put(clamped((facts.slow_down - 1) * 2, -1, 1));
+  bool any_dvfs = false;
+  for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
+    out.put(facts.present.mapping == MappingId(m) ? 1.0F : 0.0F);
+    any_dvfs = any_dvfs || space_.mappings[m].freq_khz.size() > 1;
+  }
+  out.put(facts.present.level.valid() && space_.levels > 1
+              ? static_cast<float>(facts.present.level.index()) / static_cast<float>(space_.levels - 1)
+              : 0.0F);
+  if (any_dvfs) {
+    float relative = 0;
+    if (facts.present.mapping.valid() && facts.present.opp.valid()) {
+      const auto& slot = space_.mappings[facts.present.mapping.index()];
+      relative = slot.relative[std::min(facts.present.opp.index(), slot.relative.size() - 1)];
+    }
+    out.put(relative);
+  }
+  for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
+    if (!facts.slack_s.has_value()) {
+      out.put(1.5F);
+      continue;
+    }
+    const auto top = static_cast<std::int32_t>(space_.mappings[m].freq_khz.size()) - 1;
+    const OppId highest(std::clamp(facts.cap[space_.mappings[m].cluster.index()], 0, top));
+    const policies::ProfilePoint* point = profile_.at(facts.floor_level, MappingId(m), highest);
+    out.put(point == nullptr ? 0.0F : log_ratio(*facts.slack_s / (point->latency_s * facts.slow_down)));
+  }
+  REINS_ASSERT(observation.size == spec_.size());
+}
+
+}  // namespace reins::control

@@ -1,0 +1,223 @@
+#include "control/runtime.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/assert.hpp"
+
+namespace reins::control {
+namespace {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+bool same_goals(const policies::Goals& a, const policies::Goals& b) noexcept {
+  return a.latency_s == b.latency_s && a.energy_j == b.energy_j && a.power_w == b.power_w &&
+         a.accuracy_floor == b.accuracy_floor && a.objective == b.objective;
+}
+
+}  // namespace
+
+Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
+                 const RuntimeConfig& config)
+    : board_(board),
+      space_(space),
+      profile_(profile),
+      config_(config),
+      builder_(board, space, profile),
+      shield_(board, space, profile, config.shield),
+      energy_(config.energy),
+      queue_(std::max<std::size_t>(config.queue_limit, 1)),
+      park_at_s_(kNever) {}
+
+std::optional<double> Runtime::present_power_w() const noexcept {
+  if (!applied_.mapping.valid()) return profile_.idle_w(MappingId(0), OppId(0));
+  if (applied_.governor.has_value() || applied_.kernel_placed) return std::nullopt;  // only the sensor knows
+  if (busy_) {
+    const policies::ProfilePoint* point = profile_.at(applied_.level, applied_.mapping, applied_.opp);
+    return point == nullptr ? std::nullopt : point->power_w;
+  }
+  return profile_.idle_w(applied_.mapping, parked_.value_or(applied_.opp));
+}
+
+void Runtime::settle(double now_s) noexcept {
+  if (!started_) {
+    started_ = true;
+    settled_s_ = now_s;
+    return;
+  }
+  energy_.pass(now_s - settled_s_, present_power_w());
+  settled_s_ = std::max(settled_s_, now_s);
+}
+
+void Runtime::arrive(double now_s, const Request& request, Effects& effects) noexcept {
+  settle(now_s);
+  ++counters_.offered;
+  if (last_arrival_s_.has_value()) {
+    // Exponentially weighted rate of an irregular sequence: old gaps fade with the time constant.
+    const double gap_s = std::max(now_s - *last_arrival_s_, 1e-6);
+    const double keep = std::exp(-gap_s / config_.rate_tau_s);
+    const double gap_rate_hz = 1 / gap_s;
+    rate_hz_ = rate_hz_.has_value() ? keep * *rate_hz_ + (1 - keep) * gap_rate_hz : gap_rate_hz;
+  }
+  last_arrival_s_ = now_s;
+
+  Request queued_request = request;
+  if (!queued_request.deadline_s.has_value() && goals_.latency_s.has_value()) {
+    queued_request.deadline_s = request.arrival_s + *goals_.latency_s;
+  }
+  if (queue_size_ >= queue_.size()) {
+    ++counters_.rejected;
+    ++counters_.missed;
+    Effect& effect = effects.add(EffectKind::kReply);
+    effect.outcome.request = queued_request;
+    effect.outcome.rejected = true;
+    effect.outcome.missed = true;
+    effect.outcome.finish_s = now_s;
+    return;
+  }
+  queue_[(queue_head_ + queue_size_) % queue_.size()] = queued_request;
+  ++queue_size_;
+  if (!busy_ && !deciding_) ask(now_s, effects);
+}
+
+void Runtime::sensed(double now_s, const Telemetry& telemetry) noexcept {
+  settle(now_s);
+  const auto power_w = telemetry.power_w.has_value() ? telemetry.power_w : telemetry_.power_w;
+  telemetry_ = telemetry;
+  if (telemetry.power_w.has_value() && telemetry.window_s > 0) energy_.measured(telemetry.window_s, *telemetry.power_w);
+  telemetry_.power_w = power_w;
+}
+
+void Runtime::ask(double now_s, Effects& effects) noexcept {
+  REINS_ASSERT(queue_size_ > 0 && !busy_);
+  park_at_s_ = kNever;
+  const Request& request = queued(0);
+  policies::Situation& facts = observation_.facts;
+  facts = policies::Situation{};
+  facts.now_s = now_s;
+  facts.goals = goals_;
+  if (request.deadline_s.has_value()) facts.slack_s = *request.deadline_s - now_s;
+  facts.waited_s = now_s - request.arrival_s;
+  facts.queue_depth = queue_size_ - 1;
+  for (std::size_t i = 1; i < queue_size_; ++i) {
+    const Request& waiting = queued(i);
+    if (!waiting.deadline_s.has_value()) continue;
+    const double slack_s = *waiting.deadline_s - now_s;
+    facts.next_slack_s = facts.next_slack_s.has_value() ? std::min(*facts.next_slack_s, slack_s) : slack_s;
+  }
+  facts.rate_hz = rate_hz_;
+  facts.last_latency_s = last_latency_s_;
+  facts.last_energy_j = last_energy_j_;
+  facts.last_age_s = last_latency_s_.has_value() ? now_s - last_finish_s_ : 0;
+  facts.temperature_c = telemetry_.temperature_c;
+  if (facts.temperature_c.has_value()) facts.throttle_distance_c = board_.thermal.throttle_c - *facts.temperature_c;
+  facts.others_util = telemetry_.others_util;
+  facts.slow_down = slow_down_;
+  facts.power_w = telemetry_.power_w;
+  facts.present = applied_;
+  if (parked_.has_value() && !applied_.governor.has_value()) facts.present.opp = *parked_;
+  for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
+    const auto top = static_cast<std::int32_t>(board_.clusters[c].opps.size()) - 1;
+    facts.cap[c] = std::clamp<std::int32_t>(telemetry_.cap[c].value_or(top), 0, top);
+  }
+  builder_.fill(observation_);
+
+  deciding_ = true;
+  const bool stands = config_.decision_interval_s > 0 && now_s - last_decision_s_ < config_.decision_interval_s &&
+                      applied_.mapping.valid() && same_goals(goals_, decided_goals_) &&
+                      (applied_.governor.has_value() || (observation_.mask.allows(applied_.level) &&
+                                                         observation_.mask.allows(applied_.mapping, applied_.opp)));
+  if (stands) {
+    decide(now_s, applied_, 0, effects);
+    return;
+  }
+  effects.add(EffectKind::kDecide);
+}
+
+void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t decision_ns, Effects& effects) noexcept {
+  REINS_ASSERT(deciding_ && queue_size_ > 0);
+  deciding_ = false;
+  settle(now_s);
+  const Admission admission = shield_.admit(observation_, wanted, now_s - last_switch_s_);
+  if (admission.changed) ++counters_.shield_interventions;
+  if (decision_ns > 0 || !(wanted == applied_)) ++counters_.decisions;
+  last_decision_s_ = now_s;
+  decided_goals_ = goals_;
+
+  const policies::Action& action = admission.action;
+  const bool moved = applied_.mapping.valid() && action.mapping != applied_.mapping;
+  const bool retuned = action.governor != applied_.governor ||
+                       (!action.governor.has_value() && (moved || parked_.value_or(applied_.opp) != action.opp));
+  if (!applied_.mapping.valid() || moved || retuned) {
+    if (applied_.mapping.valid()) ++counters_.switches;
+    last_switch_s_ = now_s;
+  }
+  applied_ = action;
+  parked_.reset();
+  busy_ = true;
+
+  running_ = Outcome{};
+  running_.request = queued(0);
+  running_.applied = action;
+  running_.start_s = now_s;
+  running_.queue_s = now_s - running_.request.arrival_s;
+  running_.decision_ns = decision_ns;
+  queue_head_ = (queue_head_ + 1) % queue_.size();
+  --queue_size_;
+  energy_at_start_j_ = energy_.total_j();
+
+  effects.add(EffectKind::kApply).action = action;
+  Effect& start = effects.add(EffectKind::kStart);
+  start.action = action;
+  start.outcome = running_;
+}
+
+void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
+  REINS_ASSERT(busy_);
+  settle(now_s);
+  busy_ = false;
+  Outcome& outcome = running_;
+  outcome.level = level;
+  outcome.finish_s = now_s;
+  outcome.latency_s = now_s - outcome.request.arrival_s;
+  outcome.missed = outcome.request.deadline_s.has_value() && now_s > *outcome.request.deadline_s;
+  ++counters_.served;
+  if (outcome.missed) ++counters_.missed;
+  const EnergySource source = energy_.source();
+  if (source != EnergySource::kNone && !outcome.applied.governor.has_value()) {
+    outcome.energy_j = energy_.total_j() - energy_at_start_j_;
+    outcome.energy_source = source;
+  }
+  last_latency_s_ = outcome.latency_s;
+  last_energy_j_ = outcome.energy_j;
+  last_finish_s_ = now_s;
+  if (!outcome.applied.governor.has_value()) {
+    const policies::ProfilePoint* point = profile_.at(level, outcome.applied.mapping, outcome.applied.opp);
+    if (point != nullptr && point->latency_s > 0) {
+      const double ratio = std::clamp((now_s - outcome.start_s) / point->latency_s, 0.25, 8.0);
+      slow_down_ += config_.slow_down_gain * (ratio - slow_down_);
+    }
+  }
+  effects.add(EffectKind::kReply).outcome = outcome;
+  if (queue_size_ > 0) {
+    ask(now_s, effects);
+  } else if (outcome.applied.park.valid() && !outcome.applied.governor.has_value()) {
+    park_at_s_ = now_s + config_.park_delay_s;
+  }
+}
+
+void Runtime::advance(double now_s, Effects& effects) noexcept {
+  if (now_s + 1e-12 < park_at_s_ || busy_ || deciding_) return;
+  settle(now_s);
+  park_at_s_ = kNever;
+  if (parked_.value_or(applied_.opp) == applied_.park) return;
+  parked_ = applied_.park;
+  ++counters_.switches;
+  last_switch_s_ = now_s;
+  effects.add(EffectKind::kPark).action = applied_;
+}
+
+double Runtime::next_event_s() const noexcept { return park_at_s_; }
+
+}  // namespace reins::control

@@ -1,0 +1,106 @@
+// control/runtime.hpp: the one class that decides and accounts. A state machine: no I/O, no clock, no threads.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "control/energy_account.hpp"
+#include "control/observation_builder.hpp"
+#include "control/shield.hpp"
+#include "control/telemetry.hpp"
+
+namespace reins::control {
+
+struct RuntimeConfig {
+  std::size_t queue_limit = 64;       ///< requests waiting; beyond it a request is rejected at once. 1..256
+  double park_delay_s = 0.0005;       ///< idle this long, the cluster goes to its park point. Shorter saves, longer spares switches. 0..10
+  double decision_interval_s = 0;     ///< 0: a decision at every start of service; else the last one stands for this long. 0..60
+  double rate_tau_s = 1.0;            ///< time constant of the request rate's moving average, seconds. 0.01..60
+  double slow_down_gain = 0.1;        ///< weight of a new run in the slow-down's moving average. 0..1
+  ShieldConfig shield;
+  EnergyAccount::Config energy;
+};
+
+struct Counters {
+  std::uint64_t offered = 0, served = 0, rejected = 0, missed = 0, decisions = 0, switches = 0, shield_interventions = 0;
+};
+
+/// Threads: one at a time. After construction no call allocates, throws or takes a lock. Each call appends to `effects`, to be
+/// carried out in order; after an effect kDecide the driver must call `decide` before anything else.
+class Runtime {
+ public:
+  Runtime(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
+          const RuntimeConfig& config);
+
+  void set_goals(const policies::Goals& goals) noexcept { goals_ = goals; }
+  const policies::Goals& goals() const noexcept { return goals_; }
+
+  /// A request comes in. Without a deadline of its own it gets arrival + the latency target.
+  void arrive(double now_s, const Request& request, Effects& effects) noexcept;
+  /// New sensor values.
+  void sensed(double now_s, const Telemetry& telemetry) noexcept;
+  /// The inference that was started has ended at `level`.
+  void complete(double now_s, LevelId level, Effects& effects) noexcept;
+  /// Timers that are due.
+  void advance(double now_s, Effects& effects) noexcept;
+  /// When `advance` must be called next; infinity where nothing is planned.
+  double next_event_s() const noexcept;
+
+  /// True between an effect kDecide and `decide`.
+  bool deciding() const noexcept { return deciding_; }
+  const policies::Observation& observation() const noexcept { return observation_; }
+  /// The policy's answer. The shield may change it; what is applied is in the effects and in `applied()`.
+  void decide(double now_s, const policies::Action& wanted, std::int64_t decision_ns, Effects& effects) noexcept;
+  const policies::Action& applied() const noexcept { return applied_; }
+
+  const Counters& counters() const noexcept { return counters_; }
+  const EnergyAccount& energy() const noexcept { return energy_; }
+  /// Brings the energy account up to `now_s`.
+  void settle(double now_s) noexcept;
+  const ObservationBuilder& builder() const noexcept { return builder_; }
+  const policies::ObservationSpec& spec() const noexcept { return builder_.spec(); }
+  std::size_t queue_depth() const noexcept { return queue_size_; }
+  bool busy() const noexcept { return busy_; }
+
+ private:
+  const Request& queued(std::size_t i) const noexcept { return queue_[(queue_head_ + i) % queue_.size()]; }
+  void ask(double now_s, Effects& effects) noexcept;
+  std::optional<double> present_power_w() const noexcept;
+
+  const boards::Board& board_;
+  const policies::ActionSpace& space_;
+  const policies::Profile& profile_;
+  RuntimeConfig config_;
+  ObservationBuilder builder_;
+  Shield shield_;
+  EnergyAccount energy_;
+  policies::Goals goals_;
+  Counters counters_;
+
+  std::vector<Request> queue_;  // a ring of fixed size
+  std::size_t queue_head_ = 0, queue_size_ = 0;
+  bool deciding_ = false;
+  bool busy_ = false;
+  policies::Observation observation_;
+  policies::Action applied_;
+  Outcome running_;
+  double energy_at_start_j_ = 0;
+  double settled_s_ = 0;
+  bool started_ = false;
+  double park_at_s_;
+  std::optional<OppId> parked_;       // where the applied mapping's cluster is while idle
+  double last_switch_s_ = -1e9;
+  double last_decision_s_ = -1e9;
+  policies::Goals decided_goals_;
+
+  std::optional<double> last_arrival_s_;
+  std::optional<double> rate_hz_;
+  std::optional<double> last_latency_s_, last_energy_j_;
+  double last_finish_s_ = 0;
+  double slow_down_ = 1;
+  Telemetry telemetry_;
+};
+
+}  // namespace reins::control

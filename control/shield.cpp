@@ -1,0 +1,125 @@
+#include "control/shield.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "boards/physics.hpp"
+
+namespace reins::control {
+namespace {
+
+constexpr unsigned kHot = 8, kOverPower = 4, kLate = 2, kOverBudget = 1;
+
+}  // namespace
+
+Shield::Shield(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
+               const ShieldConfig& config) noexcept
+    : board_(board), space_(space), profile_(profile), config_(config) {}
+
+double Shield::predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept {
+  const policies::ProfilePoint* point = profile_.at(level, mapping, opp);
+  if (point == nullptr) return 0;
+  double seconds = point->latency_s * facts.slow_down * (1 + config_.latency_margin);
+  if (facts.present.mapping != mapping && facts.present.mapping.valid()) seconds += board_.migration_s;
+  return seconds + board_.cluster_of(mapping).switch_s;
+}
+
+double Shield::mean_power_w(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
+  const policies::ProfilePoint* point = profile_.at(l, m, o);
+  if (point == nullptr || !point->power_w.has_value()) return 0;
+  // Busy as large a share of the time as the request rate asks for; all of it while a queue waits.
+  double duty = 1;
+  if (facts.rate_hz.has_value() && facts.queue_depth == 0) duty = std::min(1.0, *facts.rate_hz * point->latency_s);
+  const double idle_w = profile_.idle_w(m, OppId(0)).value_or(0);
+  return duty * *point->power_w + (1 - duty) * idle_w;
+}
+
+bool Shield::cool(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
+  if (!facts.temperature_c.has_value() || !profile_.has_energy()) return true;
+  const double power_w = mean_power_w(facts, m, l, o);
+  const double after_c = boards::temperature_after_c(board_.thermal, *facts.temperature_c, board_.thermal.ambient_c, power_w,
+                                                     config_.horizon_s);
+  // Already above: whatever cools is fine.
+  return after_c <= board_.thermal.throttle_c - config_.thermal_margin_c || after_c < *facts.temperature_c;
+}
+
+bool Shield::within_power(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
+  return !facts.goals.power_w.has_value() || mean_power_w(facts, m, l, o) <= *facts.goals.power_w;
+}
+
+bool Shield::in_time(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
+  return !facts.slack_s.has_value() || predicted_s(facts, m, l, o) <= *facts.slack_s;
+}
+
+bool Shield::in_budget(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
+  if (!facts.goals.energy_j.has_value()) return true;
+  const policies::ProfilePoint* point = profile_.at(l, m, o);
+  return point == nullptr || !point->energy_j.has_value() || *point->energy_j <= *facts.goals.energy_j;
+}
+
+unsigned Shield::broken(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
+  return (cool(facts, m, l, o) ? 0U : kHot) | (within_power(facts, m, l, o) ? 0U : kOverPower) |
+         (in_time(facts, m, l, o) ? 0U : kLate) | (in_budget(facts, m, l, o) ? 0U : kOverBudget);
+}
+
+Admission Shield::admit(const policies::Observation& observation, const policies::Action& wanted,
+                        double since_change_s) const noexcept {
+  if (!config_.enabled || wanted.governor.has_value() || wanted.kernel_placed) return {wanted, false};
+  const policies::Situation& facts = observation.facts;
+  const policies::ActionMask& mask = observation.mask;
+  policies::Action action = wanted;
+
+  const unsigned wanted_broken = broken(facts, action.mapping, action.level, action.opp);
+  if (wanted_broken != 0) {
+    // The least grave choice; among equals the nearest to what was wanted: same mapping and level first (the operating point
+    // that differs least), then whatever the profile says is cheapest.
+    unsigned best_broken = wanted_broken;
+    int best_distance = std::numeric_limits<int>::max();
+    double best_cost = std::numeric_limits<double>::infinity();
+    for (std::size_t mi = 0; mi < space_.mappings.size(); ++mi) {
+      const MappingId m(mi);
+      if (!mask.allows(m)) continue;
+      for (std::size_t li = 0; li < space_.levels; ++li) {
+        const LevelId l(li);
+        if (!mask.allows(l)) continue;
+        const int distance = (m == wanted.mapping ? 0 : 2) + (l == wanted.level ? 0 : 1);
+        for (std::size_t oi = 0; oi < space_.opps(m); ++oi) {
+          const OppId o(oi);
+          if (!mask.allows(m, o)) continue;
+          const unsigned b = broken(facts, m, l, o);
+          if (b > best_broken || b == wanted_broken) continue;  // no better than what was wanted: that stands
+          const policies::ProfilePoint* point = profile_.at(l, m, o);
+          if (point == nullptr) continue;
+          const double cost = distance == 0 ? std::abs(static_cast<double>(o.value - wanted.opp.value))
+                                            : point->energy_j.value_or(point->latency_s);
+          if (b < best_broken || distance < best_distance || (distance == best_distance && cost < best_cost)) {
+            best_broken = b;
+            best_distance = distance;
+            best_cost = cost;
+            action.mapping = m;
+            action.level = l;
+            action.opp = o;
+          }
+        }
+      }
+    }
+  }
+
+  // Dwell: on the same cluster, a lower operating point waits, unless heat or a cap asks for it.
+  if (facts.present.mapping.valid() && !facts.present.governor.has_value() && since_change_s < config_.dwell_s &&
+      space_.mappings[facts.present.mapping.index()].cluster == space_.mappings[action.mapping.index()].cluster &&
+      action.opp < facts.present.opp && mask.allows(action.mapping, facts.present.opp) &&
+      broken(facts, action.mapping, action.level, facts.present.opp) <=
+          broken(facts, action.mapping, action.level, action.opp)) {
+    action.opp = facts.present.opp;
+  }
+  if (action.park.valid() && !mask.allows(action.mapping, action.park)) action.park = OppId(0);
+  if (action.mapping != wanted.mapping && action.park.valid()) {
+    // A park point is an index into the mapping's own cluster.
+    action.park = OppId(std::min<std::int32_t>(action.park.value, static_cast<std::int32_t>(space_.opps(action.mapping)) - 1));
+  }
+  return {action, !(action == wanted)};
+}
+
+}  // namespace reins::control

@@ -1,0 +1,54 @@
+// control/shield.hpp: the deterministic last word between policy and actuators: heat, power cap, deadline, dwell time.
+#pragma once
+
+#include "boards/board.hpp"
+#include "policies/observation.hpp"
+#include "policies/profile.hpp"
+
+namespace reins::control {
+
+struct ShieldConfig {
+  bool enabled = true;
+  double latency_margin = 0.06;    ///< a run time is taken as profile mean x slow-down x (1 + margin). 0..1
+  double horizon_s = 2.0;          ///< how far ahead the temperature is predicted, seconds. 0.1..60
+  double thermal_margin_c = 1.0;   ///< kept below the throttle point, kelvin. 0..20
+  double dwell_s = 0.02;           ///< a lower operating point waits this long after the last change; upward moves are exempt. 0..10
+};
+
+/// What the shield did to an action.
+struct Admission {
+  policies::Action action;
+  bool changed = false;
+};
+
+/// Pure given its inputs; allocates nothing. Order of what wins: caps and floors (the mask), heat, power cap, deadline, energy budget,
+/// dwell time. Where nothing meets the deadline the policy's choice stands.
+class Shield {
+ public:
+  Shield(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
+         const ShieldConfig& config) noexcept;
+
+  /// `since_change_s`: time since the operating point last changed.
+  Admission admit(const policies::Observation& observation, const policies::Action& wanted,
+                  double since_change_s) const noexcept;
+
+  /// Predicted time of one inference with everything that delays its start, seconds.
+  double predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept;
+  const ShieldConfig& config() const noexcept { return config_; }
+
+ private:
+  bool cool(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
+  bool within_power(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
+  bool in_time(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
+  bool in_budget(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
+  /// 0 = everything holds; each broken goal sets a bit, the graver the higher.
+  unsigned broken(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
+  double mean_power_w(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
+
+  const boards::Board& board_;
+  const policies::ActionSpace& space_;
+  const policies::Profile& profile_;
+  ShieldConfig config_;
+};
+
+}  // namespace reins::control
