@@ -1,0 +1,150 @@
+#include "boards/physics.hpp"
+
+#include <cmath>
+#include <filesystem>
+#include <vector>
+
+#include "tests/support/matchers.hpp"
+
+namespace reins::boards {
+namespace {
+
+// One cluster of four cores at 1 and 2 GHz, round numbers, every term of the models in use.
+Board toy() {
+  Board board;
+  Cluster cluster;
+  cluster.name = "big";
+  cluster.cpus = {0, 1, 2, 3};
+  cluster.opps = {{1000000, 1.0}, {2000000, 1.2}};
+  cluster.power = {.core_w_per_mhz_v2 = 5e-4,
+                   .idle_clock_w_per_mhz_v2 = 1e-4,
+                   .leak_w = 0.2,
+                   .leak_ref_v = 1.0,
+                   .leak_voltage_exponent = 2,
+                   .leak_ref_c = 50,
+                   .leak_per_c = 0.02};
+  cluster.time.macs_per_cycle = 2;
+  cluster.time.parallel_fraction = 0.8;
+  cluster.time.bytes_per_s = 1e9;
+  cluster.time.launch_cycles = 1000;
+  cluster.time.launch_s = 1e-6;
+  cluster.time.call_cycles = 1e6;
+  cluster.idle = {{"wfi", 1, 1, 0, 0}, {"core-off", 0.5, 0.8, 1e-4, 0.01}, {"cluster-off", 0, 0.1, 1e-3, 0.1}};
+  board.clusters = {cluster};
+  board.mappings = {
+      {"x1", "one", ClusterId(0), 1, 1}, {"x4", "all", ClusterId(0), 4, 1}, {"q", "half", ClusterId(0), 1, 0.5}};
+  return board;
+}
+
+TEST(Time, ComputeBoundLayerFollowsFrequencyAndAmdahl) {
+  const Board board = toy();
+  const std::vector<LayerCost> layers{{.macs = 2e8, .bytes = 1e3, .launches = 2}};
+  // 2e8 MACs / (2 per cycle * 1e9) = 0.1 s; launches 2 * (1000 / 1e9 + 1e-6) = 4e-6 s; call 1e6 / 1e9 = 1e-3 s.
+  EXPECT_DOUBLE_EQ(inference_time_s(board, MappingId(0), OppId(0), layers), 0.1 + 4e-6 + 1e-3);
+  // At 2 GHz everything but launch_s halves.
+  EXPECT_DOUBLE_EQ(inference_time_s(board, MappingId(0), OppId(1), layers), 0.05 + 2 * (0.5e-6 + 1e-6) + 0.5e-3);
+  // Four cores: speed-up 1 / (0.2 + 0.8 / 4) = 2.5 on the compute part alone.
+  EXPECT_DOUBLE_EQ(inference_time_s(board, MappingId(1), OppId(0), layers), 0.04 + 4e-6 + 1e-3);
+  // Half the CPU time: twice as long.
+  EXPECT_DOUBLE_EQ(inference_time_s(board, MappingId(2), OppId(0), layers), 2 * (0.1 + 4e-6 + 1e-3));
+}
+
+TEST(Time, MemoryBoundLayerDoesNotFollowFrequency) {
+  const Board board = toy();
+  const std::vector<LayerCost> layers{{.macs = 1e3, .bytes = 1e8, .launches = 0},
+                                      {.macs = 2e8, .bytes = 0, .launches = 0}};
+  EXPECT_DOUBLE_EQ(layers_time_s(board, MappingId(0), OppId(0), layers), 0.1 + 0.1);
+  EXPECT_DOUBLE_EQ(layers_time_s(board, MappingId(0), OppId(1), layers), 0.1 + 0.05);
+  EXPECT_DOUBLE_EQ(bytes_of(layers), 1e8);
+}
+
+TEST(Time, FrequencyZeroCountsAsOneGigahertz) {
+  Board board = toy();
+  const std::vector<LayerCost> layers{{.macs = 2e8, .bytes = 0, .launches = 1}};
+  const double at_1ghz_s = inference_time_s(board, MappingId(0), OppId(0), layers);
+  board.clusters[0].opps[0].freq_khz = 0;
+  EXPECT_DOUBLE_EQ(inference_time_s(board, MappingId(0), OppId(0), layers), at_1ghz_s);
+}
+
+TEST(Power, IsTheSumOfDynamicClockAndLeakage) {
+  const Board board = toy();
+  const Cluster& cluster = board.clusters[0];
+  EXPECT_NEAR(leakage_w(cluster.power, 1.0, 50), 0.2, 1e-15);
+  EXPECT_NEAR(leakage_w(cluster.power, 1.2, 60), 0.2 * 1.44 * std::exp(0.2), 1e-12);
+  // 2 GHz, 1.2 V: 2000 MHz * 1.44 V^2 = 2880. Two busy cores: 5e-4 * 2880 * 2 + 1e-4 * 2880 + leakage.
+  EXPECT_NEAR(cluster_power_w(cluster, OppId(1), 2, 0, 50), 2.88 + 0.288 + 0.288, 1e-12);
+  EXPECT_NEAR(cluster_power_w(cluster, OppId(1), 0, 0, 50), 0.288 + 0.288, 1e-12);
+  EXPECT_NEAR(cluster_power_w(cluster, OppId(1), 0, 1, 50), 0.5 * 0.288 + 0.8 * 0.288, 1e-12);
+  EXPECT_NEAR(cluster_power_w(cluster, OppId(1), 0, 2, 50), 0.1 * 0.288, 1e-12);
+  // A busy cluster is in no idle state, whatever is passed.
+  EXPECT_EQ(cluster_power_w(cluster, OppId(1), 1, 2, 50), cluster_power_w(cluster, OppId(1), 1, 0, 50));
+}
+
+TEST(Idle, GoesDeeperAsTimePasses) {
+  const Board board = toy();
+  const Cluster& cluster = board.clusters[0];
+  EXPECT_EQ(idle_state_after(cluster, 0), 0u);
+  EXPECT_EQ(idle_state_after(cluster, 0.009), 0u);
+  EXPECT_EQ(idle_state_after(cluster, 0.01), 1u);
+  EXPECT_EQ(idle_state_after(cluster, 5), 2u);
+}
+
+TEST(Heat, MatchesAnEulerIntegrationAndSettlesWherePowerSays) {
+  Thermal thermal;
+  thermal.r_c_per_w = 8;
+  thermal.c_j_per_c = 0.5;
+  double euler_c = 30;
+  const double dt_s = 1e-5;
+  for (int i = 0; i < 300000; ++i) euler_c += dt_s * (4.0 * 8 - (euler_c - 25)) / (8 * 0.5);
+  EXPECT_NEAR(temperature_after_c(thermal, 30, 25, 4, 3), euler_c, 1e-3);
+  EXPECT_NEAR(temperature_after_c(thermal, 30, 25, 4, 1e6), 25 + 32, 1e-9);
+  // Two half steps are one whole step: exact, not a discretisation.
+  const double half_c = temperature_after_c(thermal, 30, 25, 4, 1.5);
+  EXPECT_NEAR(temperature_after_c(thermal, half_c, 25, 4, 1.5), temperature_after_c(thermal, 30, 25, 4, 3), 1e-12);
+}
+
+// The file's power model against means of the public INA231 logs that it was fitted to, within the residuals it states.
+TEST(OdroidXu3, ReproducesTheLoggedRails) {
+  const auto board = find_board("odroid-xu3", std::filesystem::path(REINS_SOURCE_DIR) / "boards");
+  ASSERT_OK(board);
+  const Cluster& a15 = board->clusters[0];
+  const Cluster& a7 = board->clusters[1];
+  const auto at = [](const Cluster& cluster, std::int64_t khz) {
+    std::size_t i = 0;
+    while (cluster.opps[i].freq_khz != khz) ++i;
+    return OppId(i);
+  };
+  struct Point {
+    std::int64_t khz;
+    double busy, temperature_c, measured_w;
+  };
+  for (const Point& point :
+       {Point{1000000, 0, 50.3, 0.2349}, Point{1000000, 1, 54.0, 0.692}, Point{2000000, 0, 60.3, 1.0989},
+        Point{2000000, 0, 68.8, 1.2243}, Point{2000000, 1, 70.6, 3.2009}, Point{2000000, 1, 79.6, 3.2827}}) {
+    EXPECT_NEAR(cluster_power_w(a15, at(a15, point.khz), point.busy, 0, point.temperature_c) / point.measured_w, 1,
+                0.08)
+        << point.khz << " kHz, " << point.busy << " busy, " << point.temperature_c << " C";
+  }
+  EXPECT_NEAR(cluster_power_w(a7, at(a7, 200000), 0, 0, 50), 0.0328, 0.08 * 0.0328);
+  EXPECT_NEAR(cluster_power_w(a7, at(a7, 1300000), 1, 0, 50), 0.329, 0.08 * 0.329);
+}
+
+// The reported times of the full network and of its 25 % level (1 / 2.73 of the time), with the MACs the file assumes.
+TEST(OdroidXu3, ReproducesTheReportedTimes) {
+  const auto board = find_board("odroid-xu3", std::filesystem::path(REINS_SOURCE_DIR) / "boards");
+  ASSERT_OK(board);
+  const std::vector<LayerCost> full{{.macs = 47.8e6, .bytes = 2e6, .launches = 20}};
+  const std::vector<LayerCost> quarter{{.macs = 12.3e6, .bytes = 5e5, .launches = 5}};
+  const MappingId a15x1(2);
+  const MappingId a7x1(5);
+  ASSERT_EQ(board->mappings[2].name, "a15x1");
+  ASSERT_EQ(board->mappings[5].name, "a7x1");
+  EXPECT_NEAR(inference_time_s(*board, a15x1, OppId(8), full), 0.204, 0.03 * 0.204);
+  EXPECT_NEAR(inference_time_s(*board, a15x1, OppId(16), full), 0.117, 0.05 * 0.117);
+  EXPECT_NEAR(inference_time_s(*board, a7x1, OppId(5), full), 0.504, 0.03 * 0.504);
+  EXPECT_NEAR(inference_time_s(*board, a15x1, OppId(8), full) / inference_time_s(*board, a15x1, OppId(8), quarter),
+              2.73, 0.08);
+}
+
+}  // namespace
+}  // namespace reins::boards
