@@ -1,0 +1,117 @@
+#include "env/board_env.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace reins::env {
+
+std::vector<double> floors_of(const World& world) {
+  std::vector<double> floors;
+  for (const inference::LevelFacts& level : *world.levels) floors.push_back(level.accuracy);
+  return floors;
+}
+
+Result<EnvConfig> EnvConfig::from_toml(const TomlTable& table) {
+  EnvConfig c;
+  if (table.has("loads")) {
+    REINS_ASSIGN(c.loads, table.numbers("loads", 0.001, 2));
+  }
+  if (table.has("target_factors")) {
+    REINS_ASSIGN(c.target_factors, table.numbers("target_factors", 0.1, 1000));
+  }
+  REINS_ASSIGN(c.requests, table.number_or("requests", c.requests, 10, 100000));
+  REINS_ASSIGN(c.changing, table.number_or("changing", c.changing, 0, 1));
+  REINS_ASSIGN(c.top_floor, table.number_or("top_floor", c.top_floor, 0, 1));
+  REINS_ASSIGN(c.no_target, table.number_or("no_target", c.no_target, 0, 1));
+  REINS_ASSIGN(c.power_cap, table.number_or("power_cap", c.power_cap, 0, 1));
+  REINS_ASSIGN(c.energy_budget, table.number_or("energy_budget", c.energy_budget, 0, 1));
+  REINS_ASSIGN(c.others, table.number_or("others", c.others, 0, 1));
+  if (c.loads.empty() || c.target_factors.empty()) {
+    return fail(ErrorKind::kGarbled, "'loads' and 'target_factors' want at least one number", table.place("loads"));
+  }
+  REINS_TRY(table.reject_unknown());
+  return c;
+}
+
+BoardEnv::BoardEnv(const World& world, const EnvConfig& config)
+    : world_(world), config_(config), episode_(world, config.runtime) {}
+
+Step BoardEnv::reset(std::uint64_t seed) {
+  Rng rng(seed);
+  const double full_s = episode_.runtime().builder().full_latency_s();
+  auto pick = [&rng](const std::vector<double>& from) { return from[rng.below(from.size())]; };
+  data::TraceConfig trace;
+  trace.arrivals = static_cast<data::Arrivals>(rng.below(3));
+  trace.load = pick(config_.loads);
+  trace.full_latency_s = full_s;
+  trace.duration_s = config_.requests * full_s / trace.load;
+  const std::vector<double> floors = floors_of(world_);
+  const bool changing = rng.uniform() < config_.changing;
+  const bool top_floor = rng.uniform() < config_.top_floor;
+  trace.target_factors = changing ? config_.target_factors : std::vector<double>{pick(config_.target_factors)};
+  trace.floors = top_floor ? std::vector<double>{floors.back()} : changing ? floors : std::vector<double>{pick(floors)};
+  trace.segment_s = changing ? trace.duration_s / 8 : 0;
+  trace_ = data::generate_trace(trace, rng.next());
+
+  policies::Goals goals;
+  if (rng.uniform() < config_.no_target) {
+    for (data::TraceRow& row : trace_.rows) row.latency_target_s.reset();
+  }
+  if (rng.uniform() < config_.energy_budget) {
+    goals.energy_j = episode_.runtime().builder().energy_ref_j() * rng.uniform(0.1, 1.0);
+  }
+  if (rng.uniform() < config_.power_cap) {
+    goals.power_w = episode_.runtime().builder().energy_ref_j() / full_s * rng.uniform(0.1, 1.0);
+  }
+  BoardConditions conditions;
+  conditions.seed = rng.next();
+  conditions.ambient_c = rng.uniform(15, 35);
+  conditions.start_c = conditions.ambient_c + rng.uniform(5, 40);
+  if (rng.uniform() < config_.others) {
+    for (double& util : conditions.others_util) util = rng.uniform(0, 0.5);
+  }
+  episode_.reset(trace_, conditions, rng.next());
+  episode_.set_goals(goals);
+
+  Step step;
+  step.end = episode_.run_to_decision() ? StepEnd::kRunning : StepEnd::kTruncated;
+  step.observation = &episode_.observation();
+  last_decision_s_ = episode_.now_s();
+  last_energy_j_ = episode_.runtime().energy().total_j();
+  last_switches_ = episode_.runtime().counters().switches;
+  return step;
+}
+
+Step BoardEnv::step(const policies::Action& action) {
+  const auto target_s = episode_.observation().facts.goals.latency_s;
+  episode_.clear_outcomes();
+  last_switches_ = episode_.runtime().counters().switches;
+  episode_.decide(action);
+
+  Step step;
+  step.applied = episode_.runtime().applied();
+  const bool running = episode_.run_to_decision();
+  step.end = running ? StepEnd::kRunning : StepEnd::kTruncated;
+  step.observation = &episode_.observation();
+  step.dt_s = episode_.now_s() - last_decision_s_;
+  last_decision_s_ = episode_.now_s();
+
+  StepFacts facts;
+  facts.energy_ref_j = episode_.runtime().builder().energy_ref_j();
+  facts.target_s = target_s;
+  const control::EnergyAccount& energy = episode_.runtime().energy();
+  if (energy.known()) facts.energy_j = energy.total_j() - last_energy_j_;
+  last_energy_j_ = energy.total_j();
+  facts.switched = episode_.runtime().counters().switches != last_switches_;
+  for (const control::Outcome& outcome : episode_.outcomes()) {
+    facts.missed += outcome.missed ? 1 : 0;
+    if (outcome.rejected) continue;
+    facts.latency_s = outcome.latency_s;
+    facts.accuracy = world_.profile->accuracy(outcome.level);
+    if (outcome.request.deadline_s.has_value()) facts.target_s = *outcome.request.deadline_s - outcome.request.arrival_s;
+  }
+  step.reward = reward_of(config_.reward, facts);
+  return step;
+}
+
+}  // namespace reins::env

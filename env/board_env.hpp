@@ -1,0 +1,69 @@
+// env/board_env.hpp: reset and step as Gymnasium defines them, over an emulated board or a real one.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "env/episode.hpp"
+#include "env/reward.hpp"
+
+namespace reins::env {
+
+enum class StepEnd : std::uint8_t { kRunning, kTerminated, kTruncated };
+
+/// What a step gives back. `observation` stays valid until the next call.
+struct Step {
+  const policies::Observation* observation = nullptr;
+  double reward = 0;
+  double dt_s = 0;                 ///< virtual or real time between the two decisions: the discount is exp(-dt / tau)
+  StepEnd end = StepEnd::kRunning;
+  policies::Action applied;        ///< what the shield let through: what a learner must store
+};
+
+/// How episodes are drawn. Times are multiples of the board's fastest full-network latency, so that it holds for every board.
+struct EnvConfig {
+  std::vector<double> loads{0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9};
+  std::vector<double> target_factors{1.1, 1.5, 2.5, 5};
+  double requests = 200;             ///< mean requests of an episode. 10..100000
+  double changing = 0.7;             ///< share of episodes whose goals change within the trace. 0..1
+  double top_floor = 0.25;           ///< share of episodes whose floor is the full network's accuracy. 0..1
+  double no_target = 0.03;           ///< share without a latency target. 0..1
+  double power_cap = 0.04;           ///< share with a power cap. 0..1
+  double energy_budget = 0.04;       ///< share with an energy budget. 0..1
+  double others = 0.2;               ///< share with other load on the clusters. 0..1
+  RewardConfig reward;
+  control::RuntimeConfig runtime;
+
+  static Result<EnvConfig> from_toml(const TomlTable& table);
+};
+
+/// An environment over a board. Threads: one at a time. Same seed, same actions: same steps (emulated).
+class BoardEnv {
+ public:
+  BoardEnv(const World& world, const EnvConfig& config);
+
+  /// Draws a trace, goals and conditions, and runs to the first decision.
+  Step reset(std::uint64_t seed);
+  /// Runs on to the next decision, or to the end of the trace (kTruncated: nothing there is final).
+  Step step(const policies::Action& action);
+
+  const policies::ObservationSpec& spec() const noexcept { return episode_.runtime().spec(); }
+  const policies::ActionSpace& space() const noexcept { return *world_.space; }
+  const EpisodeResult& result() const noexcept { return episode_.result(); }
+  const EnvConfig& config() const noexcept { return config_; }
+
+ private:
+  World world_;
+  EnvConfig config_;
+  Episode episode_;
+  data::Trace trace_;
+  double last_decision_s_ = 0;
+  double last_energy_j_ = 0;
+  std::uint64_t last_switches_ = 0;
+};
+
+/// The accuracy floors that goals are drawn from: the validated accuracy of each level.
+std::vector<double> floors_of(const World& world);
+
+}  // namespace reins::env

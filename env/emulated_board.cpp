@@ -1,0 +1,377 @@
+#include "env/emulated_board.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "boards/physics.hpp"
+#include "core/assert.hpp"
+
+namespace reins::env {
+namespace {
+
+constexpr double kTiny = 1e-12;
+constexpr double kRounding = 1e-9;  // an idle state whose residency ends now has begun
+
+}  // namespace
+
+EmulatedBoard::EmulatedBoard(const boards::Board& board, std::span<const inference::LevelFacts> levels)
+    : board_(&board), levels_(levels.size()) {
+  for (std::size_t m = 0; m < board.mappings.size(); ++m) {
+    auto& of_mapping = time_s_.emplace_back();
+    for (const inference::LevelFacts& level : levels) {
+      auto& of_level = of_mapping.emplace_back();
+      for (std::size_t o = 0; o < board.cluster_of(MappingId(m)).opps.size(); ++o) {
+        of_level.push_back(boards::inference_time_s(board, MappingId(m), OppId(o), level.layers));
+      }
+    }
+  }
+  for (const inference::LevelFacts& level : levels) bytes_.push_back(boards::bytes_of(level.layers));
+
+  // A rail is inside the accounting when it is counted itself or contained in one that is.
+  rail_counts_.assign(board.rails.size(), false);
+  for (std::size_t r = 0; r < board.rails.size(); ++r) {
+    if (!board.rails[r].accounting) continue;
+    rail_counts_[r] = true;
+    for (const std::string& inner : board.rails[r].contains) {
+      for (std::size_t i = 0; i < board.rails.size(); ++i) {
+        if (board.rails[i].name == inner) rail_counts_[i] = true;
+      }
+    }
+    if (board.rails[r].sensor_period_s > 0) {
+      has_power_sensor_ = true;
+      sensor_period_s_ = board.rails[r].sensor_period_s;
+      sensor_quantum_w_ = std::max(sensor_quantum_w_, board.rails[r].sensor_quantum_w);
+      sensor_noise_ = std::max(sensor_noise_, board.rails[r].sensor_noise);
+    }
+  }
+  for (std::size_t r = 0; r < board.rails.size(); ++r) {
+    if (!rail_counts_[r]) continue;
+    accounted_constant_w_ += board.rails[r].constant_w;
+    accounted_j_per_byte_ += board.rails[r].j_per_byte;
+  }
+  clusters_.resize(board.clusters.size());
+  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+    for (std::size_t r = 0; r < board.rails.size(); ++r) {
+      if (board.rails[r].name == board.clusters[c].rail) {
+        clusters_[c].rail = r;
+        clusters_[c].accounted = rail_counts_[r];
+      }
+    }
+  }
+  reset(0, {});
+}
+
+void EmulatedBoard::reset(double now_s, const BoardConditions& conditions) {
+  conditions_ = conditions;
+  rng_ = Rng(conditions.seed);
+  now_s_ = now_s;
+  temperature_c_ = conditions.start_c;
+  energy_j_ = active_energy_j_ = window_j_ = 0;
+  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+    ClusterState& cluster = clusters_[c];
+    cluster.opp = cluster.wanted = OppId(0);
+    cluster.next.reset();
+    cluster.cap = static_cast<std::int32_t>(board_->clusters[c].opps.size()) - 1;
+    cluster.idle_since_s = now_s;
+    cluster.busy_in_tick_s = 0;
+    cluster.governor.reset();
+  }
+  task_.reset();
+  governed_ = kernel_placed_ = busy_ = false;
+  mapping_ = last_mapping_ = MappingId();
+  completed_.reset();
+  sensed_.reset();
+  last_tick_s_ = now_s;
+  next_tick_s_ = now_s + board_->tick_s;
+  next_sense_s_ = now_s + sensor_period_s_;
+  next_poll_s_ = now_s + board_->thermal.poll_s;
+  draw_noise();
+}
+
+void EmulatedBoard::draw_noise() noexcept {
+  next_noise_ = 1;
+  if (!conditions_.noise) return;
+  // Drawn for the widest sigma and scaled when used, so that the stream does not depend on the mapping.
+  next_noise_ = std::clamp(rng_.normal(), -3.0, 3.0);
+}
+
+bool EmulatedBoard::on(std::size_t cluster) const noexcept {
+  return busy_ && board_->mappings[mapping_.index()].cluster == ClusterId(cluster);
+}
+
+void EmulatedBoard::want(std::size_t cluster, OppId opp) noexcept {
+  ClusterState& state = clusters_[cluster];
+  state.wanted = opp;
+  const OppId target(std::min(opp.value, state.cap));
+  if (state.next.has_value() ? *state.next == target : state.opp == target) return;
+  if (state.opp == target) {
+    state.next.reset();
+    return;
+  }
+  state.next = target;
+  state.switch_at_s = now_s_ + board_->clusters[cluster].switch_s;
+}
+
+void EmulatedBoard::place(MappingId mapping) noexcept {
+  if (busy_ && mapping != mapping_) {
+    clusters_[board_->mappings[mapping_.index()].cluster.index()].idle_since_s = now_s_;
+    stall_until_s_ = std::max(stall_until_s_, now_s_ + board_->migration_s);
+    last_mapping_ = mapping;
+  }
+  mapping_ = mapping;
+}
+
+void EmulatedBoard::apply(const policies::Action& action) noexcept {
+  governed_ = action.governor.has_value();
+  kernel_placed_ = action.kernel_placed;
+  if (!kernel_placed_) place(action.mapping);
+  if (kernel_placed_ && !mapping_.valid()) mapping_ = MappingId(0);
+  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+    ClusterState& state = clusters_[c];
+    if (governed_) {
+      if (!state.governor.has_value() || state.governor->governor() != *action.governor) {
+        state.governor.emplace(*action.governor, board_->clusters[c]);
+        want(c, state.governor->present());
+      }
+    } else {
+      state.governor.reset();
+      want(c, board_->mappings[mapping_.index()].cluster == ClusterId(c) ? action.opp : OppId(0));
+    }
+  }
+}
+
+void EmulatedBoard::park(MappingId mapping, OppId park) noexcept {
+  if (governed_) return;
+  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+    want(c, board_->mappings[mapping.index()].cluster == ClusterId(c) ? park : OppId(0));
+  }
+}
+
+void EmulatedBoard::enqueue() noexcept {
+  if (kernel_placed_) {
+    const ClusterId cluster = boards::kernel_placement(*board_, task_.util_est());
+    MappingId widest = mapping_;
+    int cores = 0;
+    for (std::size_t m = 0; m < board_->mappings.size(); ++m) {
+      if (board_->mappings[m].cluster == cluster && board_->mappings[m].cores > cores) {
+        cores = board_->mappings[m].cores;
+        widest = MappingId(m);
+      }
+    }
+    place(widest);
+  }
+  if (!governed_) return;
+  const std::size_t c = board_->mappings[mapping_.index()].cluster.index();
+  if (clusters_[c].governor.has_value() && clusters_[c].governor->governor() == boards::Governor::kSchedutil) {
+    // schedutil is called on the enqueue itself, with util_est of the waking task.
+    want(c, clusters_[c].governor->step(now_s_, std::max(task_.util_avg(), task_.util_est()), 0));
+  }
+}
+
+void EmulatedBoard::start(LevelId level) noexcept {
+  REINS_ASSERT(!busy_);
+  enqueue();
+  const std::size_t c = board_->mappings[mapping_.index()].cluster.index();
+  const boards::Cluster& cluster = board_->clusters[c];
+  double delay_s = 0;
+  if (conditions_.others_util[c] <= 0) {
+    delay_s += cluster.idle[boards::idle_state_after(cluster, now_s_ - clusters_[c].idle_since_s + kRounding)].exit_latency_s;
+  }
+  if (last_mapping_.valid() && last_mapping_ != mapping_) delay_s += board_->migration_s;
+  last_mapping_ = mapping_;
+  busy_ = true;
+  level_ = level;
+  remaining_ = 1;
+  noise_ = conditions_.noise ? 1 + cluster.time.noise_sigma * next_noise_ : 1;
+  draw_noise();
+  stall_until_s_ = now_s_ + delay_s;
+}
+
+double EmulatedBoard::contention(MappingId mapping) const noexcept {
+  return 1 + board_->contention * conditions_.others_util[board_->mappings[mapping.index()].cluster.index()];
+}
+
+double EmulatedBoard::mean_time_s(MappingId mapping, LevelId level, OppId opp) const noexcept {
+  return time_s_[mapping.index()][level.index()][opp.index()];
+}
+
+double EmulatedBoard::rate_per_s() const noexcept {
+  const OppId opp = clusters_[board_->mappings[mapping_.index()].cluster.index()].opp;
+  return 1 / (mean_time_s(mapping_, level_, opp) * noise_ * contention(mapping_));
+}
+
+double EmulatedBoard::cluster_power_w(std::size_t c) const noexcept {
+  const boards::Cluster& cluster = board_->clusters[c];
+  const ClusterState& state = clusters_[c];
+  const double cores = cluster.kind == boards::UnitKind::kCpu ? static_cast<double>(cluster.cpus.size()) : 1.0;
+  double busy_cores = conditions_.others_util[c] * cores;
+  if (on(c)) busy_cores = std::min(cores, busy_cores + board_->mappings[mapping_.index()].cores);
+  const std::size_t idle_state = busy_cores > 0 ? 0 : boards::idle_state_after(cluster, now_s_ - state.idle_since_s + kRounding);
+  return boards::cluster_power_w(cluster, state.opp, busy_cores, idle_state, temperature_c_);
+}
+
+double EmulatedBoard::power_w() const noexcept {
+  double power_w = accounted_constant_w_;
+  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+    if (clusters_[c].accounted) power_w += cluster_power_w(c);
+  }
+  if (busy_ && stall_until_s_ <= now_s_) power_w += accounted_j_per_byte_ * bytes_[level_.index()] * rate_per_s();
+  return power_w;
+}
+
+double EmulatedBoard::power_if_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept {
+  double power_w = accounted_constant_w_;
+  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+    if (!clusters_[c].accounted) continue;
+    const boards::Cluster& cluster = board_->clusters[c];
+    const bool used = board_->mappings[mapping.index()].cluster == ClusterId(c);
+    const double cores = cluster.kind == boards::UnitKind::kCpu ? static_cast<double>(cluster.cpus.size()) : 1.0;
+    double busy_cores = conditions_.others_util[c] * cores;
+    if (used && level.has_value()) busy_cores = std::min(cores, busy_cores + board_->mappings[mapping.index()].cores);
+    power_w += boards::cluster_power_w(cluster, used ? opp : OppId(0), busy_cores, 0, temperature_c_);
+  }
+  if (level.has_value()) {
+    power_w += accounted_j_per_byte_ * bytes_[level->index()] / (mean_time_s(mapping, *level, opp) * contention(mapping));
+  }
+  return power_w;
+}
+
+double EmulatedBoard::next_event_s() const noexcept {
+  double next_s = std::min(next_sense_s_, next_poll_s_);
+  if (governed_) next_s = std::min(next_s, next_tick_s_);
+  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+    const ClusterState& state = clusters_[c];
+    if (state.next.has_value()) next_s = std::min(next_s, state.switch_at_s);
+    if (on(c) || conditions_.others_util[c] > 0) continue;
+    // Deeper idle states begin at known times.
+    for (const boards::IdleState& idle : board_->clusters[c].idle) {
+      const double enters_s = state.idle_since_s + idle.residency_s;
+      if (enters_s > now_s_ + kTiny) next_s = std::min(next_s, enters_s);
+    }
+  }
+  if (busy_) {
+    next_s = std::min(next_s, stall_until_s_ > now_s_ + kTiny ? stall_until_s_ : now_s_ + remaining_ / rate_per_s());
+  }
+  return std::max(next_s, now_s_);
+}
+
+void EmulatedBoard::advance(double to_s) noexcept {
+  const double dt_s = to_s - now_s_;
+  if (dt_s > 0) {
+    const double accounted_w = power_w();
+    double heat_w = 0;
+    for (std::size_t c = 0; c < clusters_.size(); ++c) heat_w += cluster_power_w(c);
+    energy_j_ += accounted_w * dt_s;
+    window_j_ += accounted_w * dt_s;
+    if (busy_) {
+      active_energy_j_ += accounted_w * dt_s;
+      if (stall_until_s_ <= now_s_ + kTiny) remaining_ -= dt_s * rate_per_s();
+      clusters_[board_->mappings[mapping_.index()].cluster.index()].busy_in_tick_s += dt_s;
+    }
+    if (governed_ && mapping_.valid()) {
+      const std::size_t c = board_->mappings[mapping_.index()].cluster.index();
+      const boards::Cluster& cluster = board_->clusters[c];
+      const double freq_scale = static_cast<double>(cluster.opps[clusters_[c].opp.index()].freq_khz) /
+                                static_cast<double>(cluster.max_khz());
+      task_.advance(dt_s, busy_, freq_scale, cluster.capacity / 1024);
+    }
+    temperature_c_ = boards::temperature_after_c(board_->thermal, temperature_c_, conditions_.ambient_c, heat_w, dt_s);
+    now_s_ = to_s;
+  }
+  for (ClusterState& state : clusters_) {
+    if (state.next.has_value() && state.switch_at_s <= now_s_ + kTiny) {
+      state.opp = *state.next;
+      state.next.reset();
+    }
+  }
+  if (busy_ && stall_until_s_ <= now_s_ + kTiny && remaining_ <= 1e-9) finish();
+  if (governed_ && next_tick_s_ <= now_s_ + kTiny) tick();
+  if (!governed_) next_tick_s_ = std::max(next_tick_s_, now_s_ + board_->tick_s);
+  if (next_sense_s_ <= now_s_ + kTiny) sense();
+  if (next_poll_s_ <= now_s_ + kTiny) {
+    next_poll_s_ += board_->thermal.poll_s;
+    const int step = temperature_c_ > board_->thermal.throttle_c ? -1 : temperature_c_ < board_->thermal.release_c ? 1 : 0;
+    for (std::size_t c = 0; c < clusters_.size() && step != 0; ++c) {
+      const auto& throttled = board_->thermal.throttled;
+      if (std::find(throttled.begin(), throttled.end(), board_->clusters[c].name) == throttled.end()) continue;
+      const auto top = static_cast<std::int32_t>(board_->clusters[c].opps.size()) - 1;
+      clusters_[c].cap = std::clamp(clusters_[c].cap + step, 0, top);
+      want(c, clusters_[c].wanted);
+    }
+  }
+}
+
+void EmulatedBoard::finish() noexcept {
+  busy_ = false;
+  completed_ = level_;
+  clusters_[board_->mappings[mapping_.index()].cluster.index()].idle_since_s = now_s_;
+  if (governed_) task_.dequeue();
+}
+
+void EmulatedBoard::tick() noexcept {
+  const double span_s = std::max(now_s_ - last_tick_s_, board_->tick_s * 0.5);
+  last_tick_s_ = now_s_;
+  next_tick_s_ = now_s_ + board_->tick_s;
+  if (kernel_placed_ && busy_) {
+    // Misfit: the running task no longer fits its cluster and moves up.
+    const ClusterId here = board_->mappings[mapping_.index()].cluster;
+    const boards::Cluster& cluster = board_->clusters[here.index()];
+    const double util = std::max(task_.util_avg(), task_.util_est());
+    const ClusterId fits = boards::kernel_placement(*board_, util);
+    if (fits != here && board_->clusters[fits.index()].capacity > cluster.capacity) {
+      MappingId widest = mapping_;
+      int cores = 0;
+      for (std::size_t m = 0; m < board_->mappings.size(); ++m) {
+        if (board_->mappings[m].cluster == fits && board_->mappings[m].cores > cores) {
+          cores = board_->mappings[m].cores;
+          widest = MappingId(m);
+        }
+      }
+      place(widest);
+    }
+  }
+  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+    ClusterState& state = clusters_[c];
+    if (!state.governor.has_value()) continue;
+    const bool here = mapping_.valid() && board_->mappings[mapping_.index()].cluster == ClusterId(c);
+    // A blocked task still counts with its decaying average; util_est only while it is enqueued.
+    double util = here ? (busy_ ? std::max(task_.util_avg(), task_.util_est()) : task_.util_avg()) : 0;
+    util = std::max(util, conditions_.others_util[c] * board_->clusters[c].capacity);
+    const double busy = std::min(1.0, std::max(state.busy_in_tick_s / span_s, conditions_.others_util[c]));
+    state.busy_in_tick_s = 0;
+    want(c, state.governor->step(now_s_, util, busy));
+  }
+}
+
+void EmulatedBoard::sense() noexcept {
+  control::Telemetry telemetry;
+  telemetry.at_s = now_s_;
+  next_sense_s_ += sensor_period_s_;
+  const double quantum_c = board_->thermal.sensor_quantum_c;
+  telemetry.temperature_c = quantum_c > 0 ? std::floor(temperature_c_ / quantum_c) * quantum_c : temperature_c_;
+  if (has_power_sensor_) {
+    double mean_w = window_j_ / sensor_period_s_;
+    if (conditions_.noise) mean_w *= 1 + sensor_noise_ * std::clamp(rng_.normal(), -3.0, 3.0);
+    if (sensor_quantum_w_ > 0) mean_w = std::round(mean_w / sensor_quantum_w_) * sensor_quantum_w_;
+    telemetry.power_w = mean_w;
+    telemetry.window_s = sensor_period_s_;
+  }
+  window_j_ = 0;
+  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+    telemetry.cap[c] = clusters_[c].cap;
+    telemetry.present_opp[c] = clusters_[c].opp.value;
+    if (board_->clusters[c].kind == boards::UnitKind::kCpu) telemetry.others_util[c] = conditions_.others_util[c];
+  }
+  sensed_ = telemetry;
+}
+
+std::optional<LevelId> EmulatedBoard::take_completion() noexcept { return std::exchange(completed_, std::nullopt); }
+
+bool EmulatedBoard::take_telemetry(control::Telemetry& out) noexcept {
+  if (!sensed_.has_value()) return false;
+  out = *sensed_;
+  sensed_.reset();
+  return true;
+}
+
+}  // namespace reins::env

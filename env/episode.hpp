@@ -1,0 +1,117 @@
+// env/episode.hpp: the emulated driver: one Runtime on one EmulatedBoard through one trace, in virtual time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/runtime.hpp"
+#include "data/trace.hpp"
+#include "env/emulated_board.hpp"
+#include "inference/answers.hpp"
+#include "policies/policy.hpp"
+#include "policies/profile.hpp"
+
+namespace reins::env {
+
+/// What stays the same over episodes: a board with a network on it. Owned by the caller and kept alive.
+struct World {
+  const boards::Board* board = nullptr;
+  const policies::ActionSpace* space = nullptr;
+  const policies::Profile* profile = nullptr;
+  const std::vector<inference::LevelFacts>* levels = nullptr;
+  const inference::Answers* answers = nullptr;  ///< null: no right or wrong answers, validated accuracy only
+};
+
+/// A point of the time line that the report draws; one per reply and one per sensor update.
+struct TimelinePoint {
+  double time_s = 0;
+  int level = 0;            ///< 1..N; 0 while no request has been served
+  int mapping = -1;
+  double freq_khz = 0;
+  double latency_s = 0;     ///< of the reply; 0 at sensor updates
+  double target_s = 0;      ///< 0: none
+  double power_w = 0;
+  double temperature_c = 0;
+  bool reply = false;
+  bool missed = false;
+};
+
+/// Totals of one episode. Energy is the true integral over the accounting rails from the first arrival to the trace's end.
+struct EpisodeResult {
+  std::uint64_t offered = 0, served = 0, rejected = 0, missed = 0, correct = 0, below_floor = 0;
+  double energy_j = 0, active_energy_j = 0;
+  double accuracy_sum = 0;             ///< validated accuracy of the served levels
+  double floor_kept = 1;               ///< share of served requests at or above the accuracy floor in force
+  double duration_s = 0;
+  double max_temperature_c = 0;
+  std::vector<double> latencies_s;     ///< of served requests
+  std::vector<std::uint64_t> level_counts;
+  control::Counters counters;
+  std::vector<TimelinePoint> timeline;
+
+  double energy_per_offered_j() const noexcept { return offered > 0 ? energy_j / static_cast<double>(offered) : 0; }
+  double miss_rate() const noexcept {
+    return offered > 0 ? static_cast<double>(missed) / static_cast<double>(offered) : 0;
+  }
+  double mean_accuracy() const noexcept { return served > 0 ? accuracy_sum / static_cast<double>(served) : 0; }
+};
+
+/// Drives until a decision is wanted, so that a policy loop (`run`) and a step-wise environment share it.
+class Episode {
+ public:
+  Episode(const World& world, const control::RuntimeConfig& config);
+
+  /// Starts `trace` (kept by reference) afresh. `image_seed` picks which recorded image each request carries.
+  void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed, bool timeline = false);
+  /// Goals that hold from the start, until the trace says otherwise.
+  void set_goals(const policies::Goals& goals) noexcept { runtime_->set_goals(goals); }
+
+  /// True: a decision is wanted (observation()). False: the trace has ended.
+  bool run_to_decision() noexcept;
+  const policies::Observation& observation() const noexcept { return runtime_->observation(); }
+  void decide(const policies::Action& action, std::int64_t decision_ns = 1) noexcept;
+
+  /// Replies since the last call, oldest first.
+  const std::vector<control::Outcome>& outcomes() const noexcept { return outcomes_; }
+  void clear_outcomes() noexcept { outcomes_.clear(); }
+
+  const control::Runtime& runtime() const noexcept { return *runtime_; }
+  const EmulatedBoard& board() const noexcept { return board_; }
+  const World& world() const noexcept { return world_; }
+  double now_s() const noexcept { return board_.now_s(); }
+  /// Time of the next request of the trace; infinity behind the last one.
+  double next_arrival_s() const noexcept;
+  double end_s() const noexcept { return trace_->end_s; }
+  /// Deadlines of the requests that wait behind the one at hand, in order.
+  void waiting_deadlines(std::vector<double>& out) const;
+  const EpisodeResult& result() const noexcept { return result_; }
+
+ private:
+  void carry_out(control::Effects& effects) noexcept;
+  void reply(const control::Outcome& outcome) noexcept;
+  void mark(bool is_reply, const control::Outcome* outcome);
+  void close() noexcept;
+
+  World world_;
+  control::RuntimeConfig config_;
+  EmulatedBoard board_;
+  std::optional<control::Runtime> runtime_;
+  const data::Trace* trace_ = nullptr;
+  std::size_t next_row_ = 0;
+  Rng images_{1};
+  bool want_timeline_ = false;
+  bool closed_ = false;
+  double energy_base_j_ = 0, active_base_j_ = 0;
+  std::vector<std::optional<double>> pending_;  // deadlines of requests not yet replied to, in arrival order
+  std::size_t pending_head_ = 0;
+  std::vector<control::Outcome> outcomes_;
+  EpisodeResult result_;
+};
+
+/// Runs a policy through a whole episode.
+EpisodeResult run_episode(Episode& episode, policies::Policy& policy, const data::Trace& trace,
+                          const BoardConditions& conditions, std::uint64_t image_seed, bool timeline = false);
+
+}  // namespace reins::env

@@ -1,0 +1,30 @@
+#include "env/reward.hpp"
+
+#include <algorithm>
+
+namespace reins::env {
+
+Result<RewardConfig> RewardConfig::from_toml(const TomlTable& table) {
+  RewardConfig c;
+  REINS_ASSIGN(c.w_acc, table.number_or("w_acc", c.w_acc, 0, 100));
+  REINS_ASSIGN(c.w_energy, table.number_or("w_energy", c.w_energy, 0, 100));
+  REINS_ASSIGN(c.w_latency, table.number_or("w_latency", c.w_latency, 0, 100));
+  REINS_ASSIGN(c.w_miss, table.number_or("w_miss", c.w_miss, 0, 1000));
+  REINS_ASSIGN(c.w_switch, table.number_or("w_switch", c.w_switch, 0, 100));
+  REINS_ASSIGN(c.overrun_limit, table.number_or("overrun_limit", c.overrun_limit, 0, 100));
+  REINS_TRY(table.reject_unknown());
+  return c;
+}
+
+double reward_of(const RewardConfig& config, const StepFacts& facts) noexcept {
+  double reward = config.w_acc * facts.accuracy;
+  if (facts.energy_j.has_value()) reward -= config.w_energy * *facts.energy_j / facts.energy_ref_j;
+  if (facts.target_s.has_value() && *facts.target_s > 0) {
+    reward -= config.w_latency * std::clamp(facts.latency_s / *facts.target_s - 1, 0.0, config.overrun_limit);
+  }
+  reward -= config.w_miss * facts.missed;
+  if (facts.switched) reward -= config.w_switch;
+  return reward;
+}
+
+}  // namespace reins::env
