@@ -1,0 +1,84 @@
+// protocol/reply.hpp: what a server answers: one reply per op, or a fault; their encoding and the checks on what came
+// back.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/pack.hpp"
+#include "core/result.hpp"
+#include "protocol/fault.hpp"
+#include "protocol/request.hpp"
+
+namespace reins::protocol {
+
+/// How an energy was come by: "measured", "attributed", "modelled", or "none" (no claim; `energy_j` is absent).
+bool known_energy_source(std::string_view source) noexcept;
+
+/// Answer to "infer".
+struct InferAnswer {
+  int predicted = -1;                 ///< wire key "class"
+  std::vector<double> probabilities;  ///< [classes] where asked for
+  int level = 0;                      ///< 1..N, as people count; N is the full network
+  std::string mapping;
+  std::int64_t freq_khz = 0;
+  double queue_s = 0;    ///< arrival to start of service
+  double latency_s = 0;  ///< arrival to reply
+  std::optional<double> energy_j;
+  std::string energy_source = "none";
+  std::int64_t decision_ns = 0;
+  bool missed = false;    ///< the deadline (or latency goal) was not met
+  bool emulated = false;  ///< time and energy are an emulated board's
+};
+
+/// Answer to "goal", and part of the answer to "status": the goals now in force.
+struct GoalsInForce {
+  std::optional<double> latency_s, energy_j, power_w, accuracy;
+  Objective objective = Objective::kEnergy;
+  friend bool operator==(const GoalsInForce&, const GoalsInForce&) = default;
+};
+
+/// Answer to "status": what is served, and how it stands.
+struct StatusAnswer {
+  std::string board, network, dataset, policy;
+  std::array<std::int64_t, 4> input_shape{};  ///< [N, C, H, W]
+  std::int64_t classes = 0;
+  std::vector<double> accuracies;  ///< validated accuracy per level, level 1 first
+  std::uint64_t waiting = 0, queue_limit = 0;
+  double uptime_s = 0;
+  GoalsInForce goals;
+  bool emulated = false;
+};
+
+/// Answer to "metrics", and what the telemetry socket publishes. Counters and energy run since the server's start.
+struct MetricsAnswer {
+  std::uint64_t offered = 0, served = 0, missed = 0, rejected = 0;
+  std::uint64_t decisions = 0, switches = 0, shield_interventions = 0;
+  std::uint64_t malformed = 0;     ///< messages answered with a fault, overload aside
+  std::optional<double> energy_j;  ///< accounting rails, idle included
+  std::string energy_source = "none";
+  double p50_s = 0, p95_s = 0, p99_s = 0;  ///< arrival to reply
+  double uptime_s = 0;
+  double mean_accuracy = 0;  ///< of the levels served
+  std::optional<double> temperature_c, power_w;
+  std::string board, mapping;
+  std::int64_t freq_khz = 0;
+  int level = 0;  ///< 1..N; 0 before the first decision
+  bool emulated = false;
+};
+
+struct Reply {
+  Value id;  ///< the request's; nil where it could not be read
+  std::variant<Fault, InferAnswer, GoalsInForce, StatusAnswer, MetricsAnswer> body;
+};
+
+std::string encode_reply(const Reply& reply);
+/// Errors: garbled (no reply of this protocol), mismatch (another version).
+Result<Reply> decode_reply(std::string_view bytes);
+
+}  // namespace reins::protocol
