@@ -82,6 +82,10 @@ void Episode::reply(const control::Outcome& outcome) noexcept {
   }
   result_.latencies_s.push_back(outcome.latency_s);
   result_.accuracy_sum += (*world_.levels)[outcome.level.index()].accuracy;
+  if (outcome.request.deadline_s.has_value()) {
+    const double target_s = *outcome.request.deadline_s - outcome.request.arrival_s;
+    if (target_s > 0) result_.overrun_sum += std::clamp(outcome.latency_s / target_s - 1, 0.0, 2.0);
+  }
   ++result_.level_counts[outcome.level.index()];
   if (world_.answers != nullptr && world_.answers->correct(outcome.level, outcome.request.image)) ++result_.correct;
   if (outcome.level < runtime_->builder().floor_level(runtime_->goals())) ++result_.below_floor;

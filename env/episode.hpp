@@ -43,6 +43,7 @@ struct EpisodeResult {
   std::uint64_t offered = 0, served = 0, rejected = 0, missed = 0, correct = 0, below_floor = 0;
   double energy_j = 0, active_energy_j = 0;
   double accuracy_sum = 0;             ///< validated accuracy of the served levels
+  double overrun_sum = 0;              ///< sum of max(0, latency / target - 1), each cut at 2
   double floor_kept = 1;               ///< share of served requests at or above the accuracy floor in force
   double duration_s = 0;
   double max_temperature_c = 0;
