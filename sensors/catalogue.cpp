@@ -104,8 +104,6 @@ Result<std::unique_ptr<Sensor>> open_sensor(std::string_view address, std::strin
     return fail(ErrorKind::kUnsupported, "the board file names no sensor for " + std::string(name), {},
                 "name one there if the board has one");
   }
-  // Paths may hold ':' too (intel-rapl:0), addresses hold no '/'.
-  if (address.find('/') != std::string_view::npos) return open_path({address, name, quantity, period_s}, place);
   const std::size_t colon = address.find(':');
   const std::string_view driver_name = address.substr(0, colon);
   for (const Driver& driver : kDrivers) {
@@ -113,6 +111,8 @@ Result<std::unique_ptr<Sensor>> open_sensor(std::string_view address, std::strin
     const std::string_view rest = colon == std::string_view::npos ? std::string_view{} : address.substr(colon + 1);
     return driver.open({rest, name, quantity, period_s}, place);
   }
+  // Paths may hold ':' too (intel-rapl:0), but no driver is called like the head of one.
+  if (address.find('/') != std::string_view::npos) return open_path({address, name, quantity, period_s}, place);
   std::string known;
   for (const Driver& driver : kDrivers) known.append(known.empty() ? "" : ", ").append(driver.name);
   return fail(ErrorKind::kUsage, "no sensor driver is called '" + std::string(driver_name) + "'", std::string(address),

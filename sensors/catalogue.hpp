@@ -50,6 +50,7 @@ struct Found {
 ///   powercap:<zone name>         package-0
 ///   thermal:<zone type>          cpu-thermal
 ///   power_supply:<name>          BAT0; '*' = the first battery
+///   cpufreq:<folder>, devfreq:<folder>
 Found make_sensors(const boards::Board& board, const Place& place);
 
 /// One sensor by such an address. Errors: usage (an unknown driver; the line names the known ones), not_found, denied.

@@ -1,0 +1,28 @@
+#include "tests/support/count_allocations.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace reins::testing {
+namespace {
+
+std::atomic<long> g_allocations{0};
+
+}  // namespace
+
+long allocations_so_far() noexcept { return g_allocations.load(); }
+void count_one() noexcept { ++g_allocations; }
+
+}  // namespace reins::testing
+
+void* operator new(std::size_t size) {
+  reins::testing::count_one();
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void* operator new[](std::size_t size) { return ::operator new(size); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
