@@ -49,7 +49,7 @@ struct TimeModel {
   double bytes_per_s = 1e9;
   double launch_cycles = 0;  ///< per launch, scales with 1/f
   double launch_s = 0;       ///< per launch, does not scale
-  double call_cycles = 0;    ///< per inference, on one core (input, framework); an inference that grows pays it once
+  double call_cycles = 0;    ///< per inference (input, framework, layout), spread over the cores as the MACs are
   double noise_sigma = 0;    ///< relative; run times are mean * (1 + clamp(normal * sigma, +-3 sigma))
 };
 

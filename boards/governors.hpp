@@ -19,17 +19,22 @@ std::optional<Governor> governor_named(std::string_view name) noexcept;
 class Pelt {
  public:
   /// Adds `dt_s` seconds, running or not, at frequency/max-frequency `freq_scale` and capacity `cap_scale` (both 0..1).
-  /// As in the kernel, running time is scaled by both before it is summed (frequency and capacity invariance).
+  /// As in the kernel, running time is scaled by both before it is summed (frequency and capacity invariance), and the
+  /// clock catches up at the next idle time, so that the same work gives the same utilisation at every frequency.
   void advance(double dt_s, bool running, double freq_scale, double cap_scale) noexcept;
   /// The task went to sleep: util_est takes the present utilisation (UTIL_EST EWMA weight 1/4, growing at once).
   void dequeue() noexcept;
+  /// Blocked utilisation decays on: schedutil sees this alone while nothing is queued.
   double util_avg() const noexcept;
+  /// The task's estimate: what placement looks at, and what schedutil sees (as a minimum) while work is queued.
   double util_est() const noexcept;
   void reset() noexcept { *this = Pelt(); }
 
  private:
-  double sum_ = 0;        // util_sum in units of 1024 * 1024 us
-  double period_us_ = 0;  // time into the present 1024 us period
+  double sum_ = 0;        // util_sum: 1024 x units of 1024 ns
+  double period_us_ = 0;  // time into the present period of 1024 units, in units of 1024 ns
+  double lost_ = 0;       // units by which PELT's clock is behind
+  double cap_scale_ = 1;
   double util_avg_ = 0;
   double est_enqueued_ = 0;
   double est_ewma_ = 0;
@@ -41,8 +46,9 @@ class GovernorState {
  public:
   GovernorState(Governor governor, const Cluster& cluster) noexcept;
 
-  /// `util`: max(util_avg, util_est) of the busiest core, 0..1024 in big-cluster capacity units (schedutil).
-  /// `busy_fraction`: busy share of the busiest core since the last step (ondemand, conservative).
+  /// `util`: of the busiest core, 0..1024 in big-cluster capacity units (schedutil): max(util_avg, util_est) while work
+  /// is queued there, else util_avg. `busy_fraction`: busy share of the busiest core since the last step (ondemand,
+  /// conservative, which average it over their sampling interval). Starts at the lowest operating point.
   OppId step(double now_s, double util, double busy_fraction) noexcept;
   OppId present() const noexcept { return opp_; }
   Governor governor() const noexcept { return governor_; }
@@ -53,6 +59,11 @@ class GovernorState {
   OppId opp_;
   double last_change_s_ = -1e9;
   double last_sample_s_ = -1e9;
+  double last_step_s_ = -1;
+  double busy_s_ = 0;
+  std::int64_t requested_khz_;
+
+  void sampled(int load_percent) noexcept;
 };
 
 /// schedutil's next frequency: 1.25 * max_khz * util / capacity (kernel/sched/cpufreq_schedutil.c get_next_freq), then

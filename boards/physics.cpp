@@ -35,8 +35,8 @@ double layers_time_s(const Board& board, MappingId mapping, OppId opp, std::span
 double inference_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers) noexcept {
   const Mapping& placed = board.mappings[mapping.index()];
   const Cluster& cluster = board.clusters[placed.cluster.index()];
-  return cluster.time.call_cycles / frequency_hz(cluster.opps[opp.index()]) / placed.cpu_quota +
-         layers_time_s(board, mapping, opp, layers);
+  const double call_hz = frequency_hz(cluster.opps[opp.index()]) * speed_up(cluster.time, placed.cores);
+  return cluster.time.call_cycles / call_hz / placed.cpu_quota + layers_time_s(board, mapping, opp, layers);
 }
 
 double leakage_w(const PowerModel& power, double voltage_v, double temperature_c) noexcept {
