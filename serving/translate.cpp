@@ -1,0 +1,106 @@
+#include "serving/translate.hpp"
+
+namespace reins::serving {
+namespace {
+
+protocol::Objective wire(policies::Objective objective) noexcept {
+  switch (objective) {
+    case policies::Objective::kEnergy:
+      return protocol::Objective::kEnergy;
+    case policies::Objective::kLatency:
+      return protocol::Objective::kLatency;
+    case policies::Objective::kAccuracy:
+      return protocol::Objective::kAccuracy;
+  }
+  return protocol::Objective::kEnergy;
+}
+
+policies::Objective own(protocol::Objective objective) noexcept {
+  switch (objective) {
+    case protocol::Objective::kEnergy:
+      return policies::Objective::kEnergy;
+    case protocol::Objective::kLatency:
+      return policies::Objective::kLatency;
+    case protocol::Objective::kAccuracy:
+      return policies::Objective::kAccuracy;
+  }
+  return policies::Objective::kEnergy;
+}
+
+void apply(std::optional<double>& goal, const protocol::GoalChange& change) noexcept {
+  if (change.given) goal = change.value;
+}
+
+std::string source_of(const std::string& source) { return protocol::known_energy_source(source) ? source : "none"; }
+
+}  // namespace
+
+inference::TensorView view_of(const protocol::Tensor& tensor) noexcept {
+  inference::TensorView view;
+  view.data = tensor.bytes.data();
+  view.dtype = tensor.dtype == protocol::DType::kFloat32 ? inference::DType::kFloat32 : inference::DType::kUint8;
+  view.shape = tensor.shape;
+  return view;
+}
+
+protocol::InferAnswer answer_of(const control::InferReply& reply) {
+  protocol::InferAnswer answer;
+  answer.predicted = reply.predicted;
+  answer.probabilities.assign(reply.probabilities.begin(), reply.probabilities.end());
+  answer.level = reply.level.value + 1;
+  answer.mapping = reply.mapping;
+  answer.freq_khz = reply.freq_khz;
+  answer.queue_s = reply.queue_s;
+  answer.latency_s = reply.latency_s;
+  answer.energy_source = source_of(reply.energy_source);
+  if (answer.energy_source != "none") answer.energy_j = reply.energy_j;
+  answer.decision_ns = reply.decision_ns;
+  answer.missed = reply.missed;
+  answer.emulated = reply.emulated;
+  return answer;
+}
+
+protocol::GoalsInForce goals_of(const policies::Goals& goals) noexcept {
+  return {.latency_s = goals.latency_s,
+          .energy_j = goals.energy_j,
+          .power_w = goals.power_w,
+          .accuracy = goals.accuracy_floor,
+          .objective = wire(goals.objective)};
+}
+
+policies::Goals changed(policies::Goals goals, const protocol::Goal& change) noexcept {
+  apply(goals.latency_s, change.latency_s);
+  apply(goals.energy_j, change.energy_j);
+  apply(goals.power_w, change.power_w);
+  apply(goals.accuracy_floor, change.accuracy);
+  if (change.objective) goals.objective = own(*change.objective);
+  return goals;
+}
+
+protocol::MetricsAnswer answer_of(const control::DriverMetrics& metrics) {
+  protocol::MetricsAnswer answer;
+  answer.offered = metrics.offered;
+  answer.served = metrics.served;
+  answer.missed = metrics.missed;
+  answer.rejected = metrics.rejected;
+  answer.decisions = metrics.decisions;
+  answer.switches = metrics.switches;
+  answer.shield_interventions = metrics.shield_interventions;
+  answer.energy_source = source_of(metrics.energy_source);
+  if (answer.energy_source != "none") answer.energy_j = metrics.energy_j;
+  answer.p50_s = metrics.p50_s;
+  answer.p95_s = metrics.p95_s;
+  answer.p99_s = metrics.p99_s;
+  answer.uptime_s = metrics.uptime_s;
+  answer.mean_accuracy = metrics.mean_accuracy;
+  answer.temperature_c = metrics.temperature_c;
+  answer.power_w = metrics.power_w;
+  answer.board = metrics.board;
+  answer.mapping = metrics.mapping;
+  answer.freq_khz = metrics.freq_khz;
+  answer.level = metrics.level;
+  answer.emulated = metrics.emulated;
+  return answer;
+}
+
+}  // namespace reins::serving
