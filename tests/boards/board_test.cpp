@@ -5,6 +5,7 @@
 #include <ostream>
 #include <string>
 
+#include "boards/physics.hpp"
 #include "tests/support/matchers.hpp"
 
 namespace reins::boards {
@@ -149,7 +150,7 @@ TEST(BoardFile, IsFoundByNameAndByPath) {
 TEST(ShippedBoards, AllLoad) {
   const std::filesystem::path folder = std::filesystem::path(REINS_SOURCE_DIR) / "boards";
   const auto names = board_names(folder);
-  EXPECT_GE(names.size(), 1u);
+  EXPECT_THAT(names, ::testing::IsSupersetOf({"jetson-nano", "jetson-xavier-nx", "odroid-xu3", "raspberry-pi-4"}));
   for (const std::string& name : names) {
     const auto board = find_board(name, folder);
     ASSERT_OK(board);
@@ -181,6 +182,25 @@ TEST(ShippedBoards, OdroidXu3HasTheMeasuredOperatingPoints) {
   EXPECT_EQ(a7.opps.size(), 12u);
   EXPECT_EQ(a7.max_khz(), 1400000);
   EXPECT_EQ(a15.idle.size(), 1u);
+}
+
+// The input rail's model against the published means of InceptionV3 at batch 1 on the GPU, within the residuals that
+// the file states.
+TEST(ShippedBoards, JetsonNanoReproducesTheMeasuredInputRail) {
+  const auto board = find_board("jetson-nano", std::filesystem::path(REINS_SOURCE_DIR) / "boards");
+  ASSERT_OK(board);
+  const Cluster& cpu = board->clusters[0];
+  const Cluster& gpu = board->clusters[1];
+  ASSERT_EQ(gpu.kind, UnitKind::kGpu);
+  double constant_w = 0;
+  for (const Rail& rail : board->rails) constant_w += rail.constant_w;
+  for (const auto& [khz, measured_w] : {std::pair{153600, 2.265}, {460800, 3.778}, {691200, 4.727}, {921600, 6.215}}) {
+    std::size_t opp = 0;
+    while (gpu.opps[opp].freq_khz != khz) ++opp;
+    const double power_w =
+        constant_w + cluster_power_w(gpu, OppId(opp), 1, 0, 40) + cluster_power_w(cpu, OppId(0), 0, 0, 36);
+    EXPECT_NEAR(power_w / measured_w, 1, 0.11) << khz;
+  }
 }
 
 }  // namespace
