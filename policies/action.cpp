@@ -4,6 +4,15 @@
 
 namespace reins::policies {
 
+std::vector<float> relative_capacity(const std::vector<std::int64_t>& freq_khz) {
+  std::vector<float> relative;
+  for (const std::int64_t khz : freq_khz) {
+    const double share = freq_khz.back() > 0 ? static_cast<double>(khz) / static_cast<double>(freq_khz.back()) : 1;
+    relative.push_back(static_cast<float>(share));
+  }
+  return relative;
+}
+
 Result<ActionSpace> ActionSpace::make(const boards::Board& board, std::size_t levels) {
   const auto too_many = [&](std::string_view what, std::size_t count, std::size_t limit) {
     return fail(
@@ -36,13 +45,8 @@ Result<ActionSpace> ActionSpace::make(const boards::Board& board, std::size_t le
                      .cores = mapping.cores,
                      .freq_khz = {},
                      .relative = {}};
-    const std::int64_t top_khz = cluster.max_khz();
-    for (const boards::OperatingPoint& point : cluster.opps) {
-      slot.freq_khz.push_back(point.freq_khz);
-      // A machine without DVFS has one point, of frequency 0: all of its capacity.
-      slot.relative.push_back(
-          top_khz > 0 ? static_cast<float>(static_cast<double>(point.freq_khz) / static_cast<double>(top_khz)) : 1.0F);
-    }
+    for (const boards::OperatingPoint& point : cluster.opps) slot.freq_khz.push_back(point.freq_khz);
+    slot.relative = relative_capacity(slot.freq_khz);
     space.mappings.push_back(std::move(slot));
   }
   return space;

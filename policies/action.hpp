@@ -18,14 +18,15 @@ inline constexpr std::size_t kMaxLevels = 8;
 inline constexpr std::size_t kMaxOpps = 32;
 inline constexpr std::size_t kMaxClusters = 4;
 
-/// What a policy decides. An operating point is an index into the mapping's cluster, or a governor that is left to choose.
+/// What a policy decides. An operating point is an index into the mapping's cluster, or a governor that is left to
+/// choose.
 struct Action {
   MappingId mapping;
   LevelId level;
-  OppId opp;                                  ///< ignored where `governor` is set
-  OppId park;                                 ///< where the mapping's cluster goes when the queue is empty; none: stays
-  std::optional<boards::Governor> governor;   ///< static rows: the (emulated or real) kernel chooses
-  bool kernel_placed = false;                 ///< static rows: the (emulated) kernel chooses the cluster too
+  OppId opp;                                 ///< ignored where `governor` is set
+  OppId park;                                ///< where the mapping's cluster goes when the queue is empty; none: stays
+  std::optional<boards::Governor> governor;  ///< static rows: the (emulated or real) kernel chooses
+  bool kernel_placed = false;                ///< static rows: the (emulated) kernel chooses the cluster too
   friend bool operator==(const Action&, const Action&) noexcept = default;
 };
 
@@ -35,9 +36,13 @@ struct MappingSlot {
   std::string slot;
   ClusterId cluster;
   int cores = 1;
-  std::vector<std::int64_t> freq_khz;         ///< ascending, as on the board
-  std::vector<float> relative;                ///< freq / top freq of that cluster
+  std::vector<std::int64_t> freq_khz;  ///< ascending, as on the board
+  std::vector<float> relative;         ///< freq / top freq of that cluster
+  friend bool operator==(const MappingSlot&, const MappingSlot&) = default;
 };
+
+/// freq / top freq, in the order given; 1 where the top is 0 (a machine that runs as it runs).
+std::vector<float> relative_capacity(const std::vector<std::int64_t>& freq_khz);
 
 /// The choices on one board with one network. Built once; shared by policy, shield and environment.
 struct ActionSpace {
@@ -51,17 +56,19 @@ struct ActionSpace {
   static Result<ActionSpace> make(const boards::Board& board, std::size_t levels);
   std::size_t max_opps() const noexcept;
   std::size_t opps(MappingId mapping) const noexcept { return mappings[mapping.index()].freq_khz.size(); }
+  friend bool operator==(const ActionSpace&, const ActionSpace&) = default;
 };
 
 /// Bit i set: choice i is allowed. Never empty in any dimension.
 struct ActionMask {
   std::uint32_t mappings = 0;
   std::uint32_t levels = 0;
-  std::array<std::uint64_t, kMaxMappings> opps{};   ///< per mapping; park points use the same bits
+  std::array<std::uint64_t, kMaxMappings> opps{};  ///< per mapping; park points use the same bits
 
   bool allows(MappingId m) const noexcept { return ((mappings >> m.index()) & 1U) != 0; }
   bool allows(LevelId l) const noexcept { return ((levels >> l.index()) & 1U) != 0; }
   bool allows(MappingId m, OppId o) const noexcept { return ((opps[m.index()] >> o.index()) & 1U) != 0; }
+  friend bool operator==(const ActionMask&, const ActionMask&) noexcept = default;
 };
 
 }  // namespace reins::policies

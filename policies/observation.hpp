@@ -44,6 +44,7 @@ struct FeatureSpec {
   std::string unit;        ///< "s", "1", ...
   std::string normaliser;  ///< how it is scaled, in words: "log2(x / full_latency_s) / 4, clamped to +-2"
   bool presence = false;   ///< this entry is the presence flag of the one before it
+  friend bool operator==(const FeatureSpec&, const FeatureSpec&) = default;
 };
 
 /// The table of one board and network: fixed length, fixed order. Stored in the policy file and compared at load.
@@ -51,6 +52,7 @@ struct ObservationSpec {
   int version = 1;
   std::vector<FeatureSpec> features;
   std::size_t size() const noexcept { return features.size(); }
+  friend bool operator==(const ObservationSpec&, const ObservationSpec&) = default;
 };
 
 struct Observation {

@@ -12,7 +12,8 @@
 
 namespace reins::policies {
 
-/// One measured point. Energy is per inference over the accounting rails, idle of the other clusters at their lowest point included.
+/// One measured point. Energy is per inference over the accounting rails, idle of the other clusters at their lowest
+/// point included.
 struct ProfilePoint {
   LevelId level;
   MappingId mapping;
@@ -24,7 +25,7 @@ struct ProfilePoint {
   std::optional<double> power_w;      ///< accounting rails while busy
   double accuracy = 0;
   std::int64_t n = 0;
-  std::string source;                 ///< "measured", "emulated"
+  std::string source;  ///< "measured", "emulated"
 };
 
 /// Idle power of the accounting rails with the mapping's cluster idle at `opp` and all others at their lowest point.
@@ -34,9 +35,10 @@ struct IdlePoint {
   double power_w = 0;
 };
 
-/// CSV columns: level, mapping, freq_khz, latency_s, p50_s, p95_s, p99_s, energy_j, energy_ci_j, power_w, accuracy, n, source
-/// [, batch, temperature_c, voltage_v]. Levels are written 1..N; an idle row has level 0 and no latency. Comment lines carry
-/// version, kernel, board, board fingerprint and network fingerprint as "key = value".
+/// CSV columns: level, mapping, freq_khz, latency_s, p50_s, p95_s, p99_s, energy_j, energy_ci_j, power_w, accuracy, n,
+/// source
+/// [, batch, temperature_c, voltage_v]. Levels are written 1..N; an idle row has level 0 and no latency. Comment lines
+/// carry version, kernel, board, board fingerprint and network fingerprint as "key = value".
 class Profile {
  public:
   Profile() = default;
@@ -60,8 +62,8 @@ class Profile {
 
   std::string format(const ActionSpace& space) const;
   Status write(const ActionSpace& space, const std::filesystem::path& path) const;
-  /// Binds rows to `space` by mapping name and frequency. Errors: mismatch (another board, a mapping or frequency that it does
-  /// not have), garbled (with line and column).
+  /// Binds rows to `space` by mapping name and frequency. Errors: mismatch (another board, a mapping or frequency that
+  /// it does not have), garbled (with line and column).
   static Result<Profile> read(const ActionSpace& space, const std::filesystem::path& path);
   static Result<Profile> parse(const ActionSpace& space, std::string_view text, std::string_view where);
 

@@ -1,0 +1,59 @@
+// policies/network_forward.hpp: the forward pass of a conditional policy network, head by head, in plain float32.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "policies/policy_network.hpp"
+
+namespace reins::policies {
+
+/// What every head holds an action to be worth. Entries the mask forbids are computed too.
+struct HeadValues {
+  std::array<float, kMaxMappings> mapping{};
+  std::array<float, kMaxLevels> level{};  ///< given the mapping
+  std::array<float, kMaxOpps> opp{};      ///< given mapping and level
+  std::array<float, kMaxOpps> park{};     ///< given mapping, level and operating point
+  float value = 0;                        ///< of the state; to be added to each of the above
+};
+
+/// Replaces a head's greedy choice: below 0 greedy, else allowed choice number `draw % number of allowed choices`.
+using HeadDraws = std::array<std::int64_t, 4>;
+inline constexpr HeadDraws kGreedy = {-1, -1, -1, -1};
+
+/// Weights packed for speed, and the forward pass on them. The same bits on every IEEE machine and for every
+/// instruction set: each output adds its inputs in order (axpy), and no multiply-add is fused. Const functions may run
+/// on several threads. Deciding allocates nothing.
+class NetworkForward {
+ public:
+  /// `relative[m][p]`: relative frequency of point p of mapping m, the park head's input.
+  /// Errors: those of PolicyNetwork::check; mismatch where the space does not fit the network.
+  static Result<NetworkForward> make(const PolicyNetwork& network, const ActionSpace& space);
+
+  /// Takes over new weights of the same shape. Allocates nothing.
+  void load(const PolicyNetwork& network) noexcept;
+
+  /// Masked argmax head by head (the lowest index among equals), or as drawn. `features` has shape().features entries.
+  /// The choice respects `mask`, which must be empty nowhere it is asked.
+  HeadChoice choose(std::span<const float> features, const ActionMask& mask,
+                    const HeadDraws& draws = kGreedy) const noexcept;
+
+  /// The value of the state and of a park point given what was chosen before it: value + park[choice.park].
+  float park_value(std::span<const float> features, const HeadChoice& choice) const noexcept;
+
+  /// All heads along the prefix `choice`. For tests and figures; slower.
+  HeadValues values(std::span<const float> features, const HeadChoice& choice) const noexcept;
+
+  const NetworkShape& shape() const noexcept { return shape_; }
+
+ private:
+  struct alignas(64) Line : std::array<float, 16> {};  // a cache line: wide loads never straddle two
+
+  NetworkShape shape_;
+  std::vector<Line> packed_;
+  std::array<std::array<float, kMaxOpps>, kMaxMappings> relative_{};
+};
+
+}  // namespace reins::policies
