@@ -357,7 +357,8 @@ void EmulatedBoard::sense() noexcept {
     telemetry.window_s = sensor_period_s_;
   }
   window_j_ = 0;
-  for (std::size_t c = 0; c < clusters_.size(); ++c) {
+  const std::size_t clusters = std::min(clusters_.size(), policies::kMaxClusters);  // said for the compiler: ActionSpace checks it
+  for (std::size_t c = 0; c < clusters; ++c) {
     telemetry.cap[c] = clusters_[c].cap;
     telemetry.present_opp[c] = clusters_[c].opp.value;
     if (board_->clusters[c].kind == boards::UnitKind::kCpu) telemetry.others_util[c] = conditions_.others_util[c];

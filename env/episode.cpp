@@ -59,6 +59,7 @@ void Episode::mark(bool is_reply, const control::Outcome* outcome) {
   }
   point.power_w = board_.power_w();
   point.temperature_c = board_.temperature_c();
+  point.energy_j = board_.energy_j();
   point.reply = is_reply;
   if (runtime_->goals().latency_s.has_value()) point.target_s = *runtime_->goals().latency_s;
   if (outcome != nullptr) {

@@ -34,6 +34,7 @@ struct TimelinePoint {
   double target_s = 0;      ///< 0: none
   double power_w = 0;
   double temperature_c = 0;
+  double energy_j = 0;      ///< accounting rails since the episode began
   bool reply = false;
   bool missed = false;
 };

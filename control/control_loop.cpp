@@ -1,0 +1,322 @@
+#include "control/control_loop.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "core/clock.hpp"
+#include "core/stats.hpp"
+
+namespace reins::control {
+namespace {
+
+constexpr std::size_t kRecent = 4096;
+constexpr double kLongestNap_s = 0.05;  // so that a stop or a changed goal never waits longer
+
+std::size_t bytes_of(const inference::TensorView& view) noexcept {
+  std::size_t count = view.dtype == inference::DType::kFloat32 ? sizeof(float) : 1;
+  for (const std::int64_t n : view.shape) count *= static_cast<std::size_t>(std::max<std::int64_t>(n, 0));
+  return count;
+}
+
+}  // namespace
+
+ControlLoop::ControlLoop(const LoopSetup& setup, const RuntimeConfig& config, const policies::Goals& goals)
+    : setup_(setup), config_(config), runtime_(*setup.board, *setup.space, *setup.profile, config), goals_(goals) {
+  runtime_.set_goals(goals);
+  metrics_.board = setup.board->name;
+  metrics_.emulated = setup.plant->emulated();
+}
+
+ControlLoop::~ControlLoop() {
+  static_cast<void>(stop());
+  if (event_fd_ >= 0) ::close(event_fd_);
+}
+
+Status ControlLoop::start() {
+  event_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (event_fd_ < 0) return fail(from_errno(errno, "cannot make an event descriptor", "control loop"));
+  began_s_ = setup_.plant->now_s();
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+Status ControlLoop::submit(const InferRequest& request, const inference::TensorView& input) {
+  if (input.shape != setup_.network->input_shape) {
+    return fail(ErrorKind::kUsage, "the input's shape is not the network's", setup_.network->name);
+  }
+  Job job;
+  job.request = request;
+  job.dtype = input.dtype;
+  job.shape = input.shape;
+  job.input.resize(bytes_of(input));
+  std::memcpy(job.input.data(), input.data, job.input.size());
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (first_error_.has_value()) return fail(*first_error_);
+    if (stopping_) return fail(ErrorKind::kGone, "the server is stopping");
+    // One more than the queue: the one that is being served.
+    if (in_system_ > config_.queue_limit) {
+      ++refused_;
+      ++metrics_.offered;
+      ++metrics_.missed;
+      ++metrics_.rejected;
+      return fail(ErrorKind::kBusy, "overloaded: the queue is full");
+    }
+    ++in_system_;
+    job.arrival_s = setup_.plant->now_s();
+    inbox_.push_back(std::move(job));
+  }
+  wake_.notify_one();
+  return {};
+}
+
+Status ControlLoop::set_goals(AppId, const policies::Goals& goals) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  goals_ = goals;
+  goals_changed_ = true;
+  return {};
+}
+
+policies::Goals ControlLoop::goals(AppId) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return goals_;
+}
+
+bool ControlLoop::next(InferReply& out) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (replies_.empty()) {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const ssize_t n = ::read(event_fd_, &count, sizeof count);
+    return false;
+  }
+  out = std::move(replies_.front());
+  replies_.pop_front();
+  return true;
+}
+
+DriverMetrics ControlLoop::metrics() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return metrics_;
+}
+
+Status ControlLoop::stop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (first_error_.has_value()) return fail(*first_error_);
+  return {};
+}
+
+void ControlLoop::keep(const Status& status) {
+  if (status.has_value()) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!first_error_.has_value()) first_error_ = status.error();
+}
+
+void ControlLoop::push(InferReply reply) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (in_system_ > 0) --in_system_;
+    replies_.push_back(std::move(reply));
+  }
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
+}
+
+void ControlLoop::publish() {
+  const Counters& counters = runtime_.counters();
+  const policies::Action& applied = runtime_.applied();
+  std::vector<double> sorted = recent_latencies_s_;
+  std::sort(sorted.begin(), sorted.end());
+  const double now_s = setup_.plant->now_s();
+  runtime_.settle(now_s);
+  const std::optional<double> plant_energy_j = setup_.plant->energy_j();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  metrics_.offered = counters.offered + refused_;
+  metrics_.served = counters.served;
+  metrics_.missed = counters.missed + refused_;
+  metrics_.rejected = counters.rejected + refused_;
+  metrics_.switches = counters.switches;
+  metrics_.shield_interventions = counters.shield_interventions;
+  metrics_.decisions = counters.decisions;
+  if (plant_energy_j.has_value()) {
+    metrics_.energy_j = plant_energy_j;
+    metrics_.energy_source = std::string(name_of(EnergySource::kMeasured));
+  } else if (runtime_.energy().known() && setup_.profile->has_energy()) {
+    metrics_.energy_j = runtime_.energy().total_j();
+    metrics_.energy_source = std::string(name_of(runtime_.energy().source()));
+  } else {
+    metrics_.energy_j.reset();
+    metrics_.energy_source = "none";
+  }
+  metrics_.p50_s = quantile(sorted, 0.50);
+  metrics_.p95_s = quantile(sorted, 0.95);
+  metrics_.p99_s = quantile(sorted, 0.99);
+  metrics_.uptime_s = now_s - began_s_;
+  metrics_.mean_accuracy = counters.served > 0 ? accuracy_sum_ / static_cast<double>(counters.served) : 0;
+  if (applied.mapping.valid()) {
+    metrics_.mapping = setup_.space->mappings[applied.mapping.index()].name;
+    metrics_.level = applied.level.value + 1;
+    if (applied.opp.valid()) metrics_.freq_khz = setup_.space->mappings[applied.mapping.index()].freq_khz[applied.opp.index()];
+  }
+}
+
+void ControlLoop::reply(const Outcome& outcome) {
+  Job job = std::move(jobs_.front());
+  jobs_.pop_front();
+  InferReply reply;
+  reply.token = job.request.token;
+  reply.emulated = setup_.plant->emulated();
+  reply.missed = outcome.missed;
+  reply.latency_s = outcome.latency_s;
+  reply.queue_s = outcome.queue_s;
+  reply.level = outcome.level;
+  reply.decision_ns = outcome.decision_ns;
+  reply.mapping = setup_.space->mappings[outcome.applied.mapping.index()].name;
+  if (outcome.applied.opp.valid()) {
+    reply.freq_khz = setup_.space->mappings[outcome.applied.mapping.index()].freq_khz[outcome.applied.opp.index()];
+  }
+  reply.energy_j = outcome.energy_j;
+  reply.energy_source = std::string(name_of(outcome.energy_source));
+  if (completion_.has_value()) {
+    reply.predicted = completion_->predicted;
+    if (job.request.probabilities) reply.probabilities = completion_->probabilities;
+    completion_.reset();
+  }
+  accuracy_sum_ += setup_.network->levels[outcome.level.index()].accuracy;
+  if (recent_latencies_s_.size() < kRecent) {
+    recent_latencies_s_.push_back(outcome.latency_s);
+  } else {
+    recent_latencies_s_[recent_next_++ % kRecent] = outcome.latency_s;
+  }
+  push(std::move(reply));
+}
+
+void ControlLoop::carry_out(Effects& effects) {
+  // Handling one effect can bring more: work through copies until none is left.
+  while (effects.size() > 0) {
+    const Effects now = effects;
+    effects.clear();
+    for (const Effect& effect : now) {
+      switch (effect.kind) {
+        case EffectKind::kReply:
+          if (!effect.outcome.rejected) {
+            reply(effect.outcome);
+          } else {
+            // The Runtime refused what submit() let in: the newest job.
+            InferReply refused;
+            refused.token = jobs_.back().request.token;
+            refused.error = Error(ErrorKind::kBusy, "overloaded: the queue is full");
+            refused.missed = true;
+            refused.emulated = setup_.plant->emulated();
+            jobs_.pop_back();
+            push(std::move(refused));
+          }
+          break;
+        case EffectKind::kDecide: {
+          const std::int64_t before_ns = monotonic_ns();
+          const policies::Action wanted = setup_.policy->decide(runtime_.observation());
+          runtime_.decide(setup_.plant->now_s(), wanted, std::max<std::int64_t>(1, monotonic_ns() - before_ns), effects);
+          break;
+        }
+        case EffectKind::kApply: keep(setup_.plant->apply(effect.action)); break;
+        case EffectKind::kPark: keep(setup_.plant->park(effect.action)); break;
+        case EffectKind::kStart: {
+          const Job& job = jobs_.front();
+          keep(setup_.plant->start(effect.action.level, {job.input.data(), job.dtype, job.shape}));
+          break;
+        }
+      }
+    }
+  }
+}
+
+void ControlLoop::take_inbox() {
+  Effects effects;
+  for (;;) {
+    Job job;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (goals_changed_) {
+        runtime_.set_goals(goals_);
+        goals_changed_ = false;
+      }
+      if (inbox_.empty()) return;
+      job = std::move(inbox_.front());
+      inbox_.pop_front();
+    }
+    Request request;
+    request.id = job.request.token;
+    request.app = job.request.app;
+    request.arrival_s = job.arrival_s;
+    if (job.request.deadline_s.has_value()) request.deadline_s = job.arrival_s + *job.request.deadline_s;
+    jobs_.push_back(std::move(job));
+    runtime_.arrive(setup_.plant->now_s(), request, effects);
+    carry_out(effects);
+  }
+}
+
+void ControlLoop::run() {
+  Effects effects;
+  double last_publish_s = -1;
+  for (;;) {
+    take_inbox();
+    const double now_s = setup_.plant->now_s();
+    Telemetry telemetry;
+    while (setup_.plant->poll_telemetry(now_s, telemetry)) {
+      runtime_.sensed(now_s, telemetry);
+      const std::lock_guard<std::mutex> lock(mutex_);
+      metrics_.temperature_c = telemetry.temperature_c;
+      if (telemetry.power_w.has_value()) metrics_.power_w = telemetry.power_w;
+    }
+    if (auto ended = setup_.plant->poll_completion(now_s)) {
+      const LevelId level = ended->level;
+      completion_ = std::move(ended);
+      runtime_.complete(setup_.plant->now_s(), level, effects);
+      carry_out(effects);
+      publish();
+      last_publish_s = now_s;
+    }
+    runtime_.advance(setup_.plant->now_s(), effects);
+    carry_out(effects);
+    if (now_s - last_publish_s > 0.1) {
+      publish();
+      last_publish_s = now_s;
+    }
+
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (stopping_ || first_error_.has_value()) break;
+    if (!inbox_.empty()) continue;
+    const double until_s = std::min(runtime_.next_event_s(), setup_.plant->next_event_s());
+    const double nap_s = std::clamp(until_s - setup_.plant->now_s(), 0.0, kLongestNap_s);
+    if (nap_s > 0) wake_.wait_for(lock, std::chrono::duration<double>(nap_s));
+  }
+  // Whoever still waits is told.
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (Job& job : inbox_) jobs_.push_back(std::move(job));
+    inbox_.clear();
+  }
+  for (const Job& job : jobs_) {
+    InferReply reply;
+    reply.token = job.request.token;
+    reply.emulated = setup_.plant->emulated();
+    reply.error = first_error_.has_value() ? *first_error_ : Error(ErrorKind::kGone, "the server is stopping");
+    push(std::move(reply));
+  }
+  jobs_.clear();
+  keep(setup_.plant->restore());
+  publish();
+}
+
+}  // namespace reins::control
