@@ -1,0 +1,388 @@
+#include "evaluation/report_plots.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/csv.hpp"
+#include "evaluation/report_svg.hpp"
+#include "evaluation/table.hpp"
+
+namespace reins::evaluation {
+namespace {
+
+constexpr double kMilli = 1e3;
+constexpr double kWidth = 1120;
+
+/// One policy of the time line, panel by panel.
+std::string timeline_panels(const ReportTimeline& timeline, std::size_t index, const env::World& world, double end_s,
+                            double max_latency_ms, double max_power_w, double min_c, double max_c) {
+  constexpr double kLeft = 70;
+  constexpr double kPlotWidth = kWidth - kLeft - 14;
+  const std::vector<env::TimelinePoint>& points = timeline.result.timeline;
+  const double from_s = points.empty() ? 0 : points.front().time_s;
+  const Axis time = Axis::linear(0, end_s, 12, true);
+
+  std::vector<std::string> levels, mappings;
+  for (std::size_t l = 0; l < world.levels->size(); ++l) levels.push_back(std::to_string(l + 1));
+  for (const policies::MappingSlot& slot : world.space->mappings) mappings.push_back(slot.name);
+  double max_mhz = 0;
+  for (const boards::Cluster& cluster : world.board->clusters) {
+    max_mhz = std::max(max_mhz, static_cast<double>(cluster.max_khz()) / kMilli);
+  }
+
+  std::string body;
+  double top = 24;
+  std::size_t panel = 0;
+  auto make = [&](double height, const Axis& y) {
+    Plot plot("t" + std::to_string(index) + "p" + std::to_string(panel++), kLeft, top, kPlotWidth, height, time, y);
+    top += height + 34;
+    return plot;
+  };
+
+  std::vector<Point> level, mapping, freq, served_freq, target, celsius, power;
+  struct Reply {
+    double at_s, latency_ms, target_ms;
+    int level;
+    bool missed;
+  };
+  std::vector<Reply> replies;
+  double window_from_s = from_s;
+  double window_from_j = points.empty() ? 0 : points.front().energy_j;
+  for (const env::TimelinePoint& point : points) {
+    const double at = point.time_s - from_s;
+    if (point.mapping >= 0) {
+      mapping.push_back({at, static_cast<double>(point.mapping)});
+      freq.push_back({at, point.freq_khz / kMilli});
+    }
+    celsius.push_back({at, point.temperature_c});
+    if (point.time_s - window_from_s >= 1.0) {
+      power.push_back({window_from_s - from_s, (point.energy_j - window_from_j) / (point.time_s - window_from_s)});
+      window_from_s = point.time_s;
+      window_from_j = point.energy_j;
+    }
+    if (!point.reply) continue;
+    level.push_back({at, static_cast<double>(point.level - 1)});
+    served_freq.push_back({at, point.freq_khz / kMilli});
+    if (point.target_s > 0) target.push_back({at, point.target_s * kMilli});
+    replies.push_back({at, point.latency_s * kMilli, point.target_s * kMilli, point.level, point.missed});
+  }
+  if (!power.empty()) power.push_back({window_from_s - from_s, power.back().y});
+
+  {
+    Plot plot = make(16 + 17 * static_cast<double>(levels.size()), Axis::lanes(levels));
+    plot.frame("level (" + std::to_string(levels.size()) + " = full network)", "", "", false);
+    plot.steps(level, "s1 wide");
+    body += plot.svg();
+  }
+  {
+    Plot plot = make(16 + 17 * static_cast<double>(mappings.size()), Axis::lanes(mappings));
+    plot.frame("mapping", "", "", false);
+    plot.steps(mapping, "s2 wide");
+    body += plot.svg();
+  }
+  {
+    Plot plot = make(84, Axis::linear(0, max_mhz, 4));
+    plot.frame(
+        "frequency of the mapping's cluster, MHz: line at sensor updates (parked between requests), dots at replies",
+        "", "", false);
+    plot.steps(freq, "s5 thin");
+    for (const Point& at : served_freq)
+      plot.mark(at, 'o', 1.8, "m5", fixed(at.y, 0) + " MHz at " + fixed(at.x, 2) + " s");
+    body += plot.svg();
+  }
+  {
+    Plot plot = make(150, Axis::linear(0, max_latency_ms, 5));
+    plot.frame("latency, ms: dots are replies, crosses misses, the line is the target in force", "", "", false);
+    plot.steps(target, "s4 thin");
+    for (const Reply& reply : replies) {
+      const std::string tooltip =
+          fixed(reply.latency_ms, 0) + " ms" +
+          (reply.target_ms > 0 ? ", target " + fixed(reply.target_ms, 0) + " ms" : std::string()) + ", level " +
+          std::to_string(reply.level) + ", at " + fixed(reply.at_s, 2) + " s";
+      const double drawn = std::min(reply.latency_ms, max_latency_ms);  // what is off the scale stays on its edge
+      if (reply.missed)
+        plot.mark({reply.at_s, drawn}, 'x', 3.5, "miss", "missed: " + tooltip);
+      else
+        plot.mark({reply.at_s, drawn}, 'o', 2.2, "m3", tooltip);
+    }
+    body += plot.svg();
+  }
+  {
+    Plot plot = make(74, Axis::linear(0, max_power_w, 4));
+    plot.frame("power on the accounting rails, W, mean over each second", "", "", false);
+    plot.steps(power, "s6");
+    body += plot.svg();
+  }
+  {
+    Plot plot = make(60, Axis::linear(min_c, max_c, 3));
+    plot.frame("temperature, °C", "time, s", "");
+    plot.line(celsius, "s4");
+    body += plot.svg();
+  }
+  return svg_element(kWidth, top + 12, "time line of " + timeline.name, body);
+}
+
+/// Policies whose marks carry their names in the front.
+bool is_named(const SummaryRow& row) {
+  return row.kind != RowKind::kStatic || row.name.ends_with("kernel-like full") || row.name.ends_with("all-cores full");
+}
+
+}  // namespace
+
+std::string timeline_figure(const std::vector<ReportTimeline>& timelines, const env::World& world) {
+  if (timelines.empty()) return "<p class=\"mute\">No trace was drawn.</p>\n";
+  double end_s = 1, max_latency_ms = 1, max_power_w = 0.5, min_c = 1e9, max_c = -1e9;
+  std::vector<double> latencies;
+  for (const ReportTimeline& timeline : timelines) {
+    const auto& points = timeline.result.timeline;
+    if (points.empty()) continue;
+    end_s = std::max(end_s, points.back().time_s - points.front().time_s);
+    double from_s = points.front().time_s, from_j = points.front().energy_j;
+    for (const env::TimelinePoint& point : points) {
+      if (point.target_s > 0) max_latency_ms = std::max(max_latency_ms, 1.25 * point.target_s * kMilli);
+      min_c = std::min(min_c, point.temperature_c);
+      max_c = std::max(max_c, point.temperature_c);
+      if (point.time_s - from_s >= 1.0) {
+        max_power_w = std::max(max_power_w, (point.energy_j - from_j) / (point.time_s - from_s));
+        from_s = point.time_s;
+        from_j = point.energy_j;
+      }
+      if (point.target_s <= 0) latencies.push_back(point.latency_s * kMilli);
+    }
+  }
+  // Without targets the latencies themselves set the scale.
+  if (max_latency_ms <= 1 && !latencies.empty()) max_latency_ms = *std::max_element(latencies.begin(), latencies.end());
+  if (min_c > max_c) min_c = 0, max_c = 1;
+
+  std::string inputs, labels, sheets;
+  for (std::size_t i = 0; i < timelines.size(); ++i) {
+    const env::EpisodeResult& result = timelines[i].result;
+    const std::string id = "pick" + std::to_string(i);
+    inputs += "<input type=\"radio\" name=\"pick\" id=\"" + id + "\"" + (i == 0 ? " checked" : "") + ">";
+    labels += "<label for=\"" + id + "\">" + escaped(timelines[i].name) + "</label>";
+    sheets += "<div class=\"sheet\" id=\"sheet" + std::to_string(i) + "\"><p class=\"facts\">" +
+              escaped(timelines[i].name) + ": <b>" + fixed(result.energy_per_offered_j() * kMilli, 1) +
+              " mJ</b> per request, <b>" + fixed(100 * result.miss_rate(), 2) + " %</b> missed (" +
+              std::to_string(result.missed) + " of " + std::to_string(result.offered) + "), mean accuracy <b>" +
+              fixed(100 * result.mean_accuracy(), 1) + " %</b>, " + std::to_string(result.counters.switches) +
+              " switches</p>\n" +
+              timeline_panels(timelines[i], i, world, end_s, max_latency_ms, max_power_w, min_c, max_c) + "</div>\n";
+  }
+  std::string rules = "<style>";
+  for (std::size_t i = 0; i < timelines.size(); ++i) {
+    const std::string n = std::to_string(i);
+    rules += "#pick" + n + ":checked~#sheet" + n + "{display:block}#pick" + n + ":checked~.tabs label[for=pick" + n +
+             "]{background:var(--fg);color:var(--bg)}#pick" + n + ":focus-visible~.tabs label[for=pick" + n +
+             "]{outline:2px solid var(--c1)}";
+  }
+  rules += "</style>\n";
+  return rules + "<figure class=\"pickers\">" + inputs + "<div class=\"tabs\">" + labels + "</div>\n" + sheets +
+         "</figure>\n";
+}
+
+std::string front_figure(const Evaluation& evaluation, const env::World& world) {
+  const std::vector<SummaryRow> rows = summary_of(evaluation, true);
+  double low_ms = 1e300, high_ms = 0, low_mj = 1e300, high_mj = 0, low_acc = 1, high_acc = 0;
+  auto widen = [&](double ms, double mj) {
+    if (ms <= 0 || mj <= 0) return;
+    low_ms = std::min(low_ms, ms);
+    high_ms = std::max(high_ms, ms);
+    low_mj = std::min(low_mj, mj);
+    high_mj = std::max(high_mj, mj);
+  };
+  for (const SummaryRow& row : rows) widen(row.at(Metric::kP95).mean * kMilli, row.at(Metric::kEnergy).mean * kMilli);
+  std::vector<const policies::ProfilePoint*> profile;
+  for (std::size_t l = 0; l < world.profile->levels(); ++l) {
+    low_acc = std::min(low_acc, world.profile->accuracy(LevelId(l)));
+    high_acc = std::max(high_acc, world.profile->accuracy(LevelId(l)));
+    for (std::size_t m = 0; m < world.profile->mappings(); ++m) {
+      for (std::size_t o = 0; o < world.space->opps(MappingId(m)); ++o) {
+        const policies::ProfilePoint* point = world.profile->at(LevelId(l), MappingId(m), OppId(o));
+        if (point == nullptr || !point->energy_j.has_value()) continue;
+        profile.push_back(point);
+        widen(point->latency_s * kMilli, *point->energy_j * kMilli);
+      }
+    }
+  }
+  if (high_ms <= 0 || high_mj <= 0) return "<p class=\"mute\">Neither energy nor latency to draw.</p>\n";
+  auto colour = [&](double accuracy) {
+    return "fill:" + ramp_colour(high_acc > low_acc ? (accuracy - low_acc) / (high_acc - low_acc) : 1);
+  };
+
+  constexpr double kHeight = 520;
+  Plot plot("front", 74, 26, kWidth - 74 - 20, kHeight - 26 - 46, Axis::logarithmic(low_ms, high_ms),
+            Axis::logarithmic(low_mj, high_mj));
+  plot.frame("", "p95 latency, ms (log)", "energy per request, mJ (log)");
+  for (const policies::ProfilePoint* point : profile) {
+    const policies::MappingSlot& slot = world.space->mappings[point->mapping.index()];
+    plot.mark({point->latency_s * kMilli, *point->energy_j * kMilli}, 'o', 2.0, "faint",
+              "profile: level " + std::to_string(point->level.value + 1) + ", " + slot.name + " at " +
+                  std::to_string(slot.freq_khz[point->opp.index()] / 1000) + " MHz, " +
+                  fixed(point->latency_s * kMilli, 1) + " ms, " + fixed(*point->energy_j * kMilli, 1) + " mJ",
+              colour(point->accuracy));
+  }
+  // Names go beside their marks, in the first place that no other name or mark has taken.
+  struct Box {
+    double left, top, right, bottom;
+    bool hits(const Box& o) const { return left < o.right && o.left < right && top < o.bottom && o.top < bottom; }
+  };
+  std::vector<Box> taken;
+  for (const SummaryRow& row : rows) {
+    const double cx = plot.x(row.at(Metric::kP95).mean * kMilli), cy = plot.y(row.at(Metric::kEnergy).mean * kMilli);
+    if (is_named(row)) taken.push_back({cx - 6, cy - 6, cx + 6, cy + 6});
+  }
+  for (const SummaryRow& row : rows) {
+    const Point at{row.at(Metric::kP95).mean * kMilli, row.at(Metric::kEnergy).mean * kMilli};
+    const double accuracy = row.at(Metric::kAccuracy).mean;
+    const std::string tooltip = row.name + ": p95 " + fixed(at.x, 0) + " ms, " + fixed(at.y, 1) + " mJ, accuracy " +
+                                fixed(100 * accuracy, 1) + " %, missed " +
+                                fixed(100 * row.at(Metric::kMissRate).mean, 2) + " %";
+    const bool named = is_named(row);
+    const char shape = row.kind == RowKind::kLearned || row.kind == RowKind::kOracle ? 'd' : 'o';
+    plot.mark(at, shape, named ? (shape == 'd' ? 7.5 : 6.0) : 3.5, named ? "named" : "plain", tooltip,
+              colour(accuracy));
+    if (!named) continue;
+    const double width = 6.3 * static_cast<double>(row.name.size());
+    const double cx = plot.x(at.x), cy = plot.y(at.y);
+    struct Place {
+      double dx, dy;
+      const char* anchor;
+    };
+    for (const Place& place :
+         {Place{11, 4, "start"}, Place{-11, 4, "end"}, Place{11, -9, "start"}, Place{11, 17, "start"},
+          Place{-11, -9, "end"}, Place{-11, 17, "end"}, Place{0, -13, "middle"}, Place{0, 22, "middle"},
+          Place{11, 30, "start"}, Place{-11, 30, "end"}, Place{11, -22, "start"}, Place{-11, -22, "end"}}) {
+      const double begin = cx + place.dx - (place.anchor[0] == 'e' ? width : place.anchor[0] == 'm' ? width / 2 : 0);
+      const Box box{begin, cy + place.dy - 10, begin + width, cy + place.dy + 3};
+      const bool free = box.left > 76 && box.right < kWidth - 4 && box.top > 16 && box.bottom < kHeight - 46 &&
+                        std::none_of(taken.begin(), taken.end(), [&](const Box& other) { return box.hits(other); });
+      if (!free) continue;
+      plot.text(at, place.dx, place.dy, row.kind == RowKind::kLearned ? "name strong" : "name", row.name, place.anchor);
+      taken.push_back(box);
+      break;
+    }
+  }
+  std::string key = "<text class=\"tick\" x=\"" + px(kWidth - 330) + "\" y=\"14\" text-anchor=\"end\">mean accuracy " +
+                    fixed(100 * low_acc, 1) + " %</text>";
+  for (int i = 0; i < 40; ++i) {
+    key += "<rect x=\"" + px(kWidth - 322 + 4 * i) +
+           "\" y=\"5\" width=\"4.2\" height=\"10\" style=\"fill:" + ramp_colour(i / 39.0) + "\"/>";
+  }
+  key += "<text class=\"tick\" x=\"" + px(kWidth - 154) + "\" y=\"14\">" + fixed(100 * high_acc, 1) + " %</text>";
+  return "<figure>" + svg_element(kWidth, kHeight, "latency, energy and accuracy of all policies", plot.svg() + key) +
+         "<figcaption>Diamonds: learned policies and the oracle; circles: everything else, named where it is a main "
+         "row. Means over "
+         "the cells; a p95 far to the right is a queue that never empties. Small dots: the profile's points (one "
+         "inference alone, "
+         "mean latency, no idle energy between requests).</figcaption></figure>\n";
+}
+
+std::string savings_figure(const Evaluation& evaluation) {
+  const std::string kernel(kernel_row(evaluation.cells));
+  std::vector<double> loads;
+  std::vector<std::string> floors;
+  for (const CellResult& cell : evaluation.cells) {
+    if (std::find(loads.begin(), loads.end(), cell.cell.load) == loads.end()) loads.push_back(cell.cell.load);
+    if (std::find(floors.begin(), floors.end(), cell.cell.floors) == floors.end()) floors.push_back(cell.cell.floors);
+  }
+  std::sort(loads.begin(), loads.end());
+  if (loads.empty()) return "";
+  struct Series {
+    std::string name;
+    std::vector<std::string> rows;
+    std::string css_class;
+  };
+  std::vector<Series> series;
+  if (!evaluation.learned.empty()) series.push_back({group_name(evaluation.learned), evaluation.learned, "b1"});
+  series.push_back({"pareto", {"pareto"}, "b2"});
+  series.push_back({"floor rule", {"floor rule"}, "b3"});
+
+  constexpr double kPlotHeight = 190, kLeft = 62, kGap = 44;
+  constexpr double kPlotWidth = (kWidth - kLeft - kGap - 30) / 2;
+  const std::vector<std::pair<std::string, std::string>> bases = {{kernel, "schedutil, full network"},
+                                                                  {"best static", "best static"}};
+
+  struct Value {
+    Figure saved;  // per cent
+  };
+  auto saving = [&](const std::vector<std::string>& names, const std::string& base, const std::string& floor,
+                    double load) {
+    std::vector<double> values;
+    for (const std::string& name : names) {
+      const Saving s = saving_over(evaluation.cells, name, base,
+                                   [&](const Cell& cell) { return cell.load == load && cell.floors == floor; });
+      if (s.cells > 0) values.push_back(100 * (1 - s.energy_ratio));
+    }
+    return figure_of(values);
+  };
+  double low = 0, high = 10;
+  for (const std::string& floor : floors) {
+    for (const auto& [base, label] : bases) {
+      for (const double load : loads) {
+        for (const Series& one : series) {
+          const Figure figure = saving(one.rows, base, floor, load);
+          if (figure.n == 0) continue;
+          low = std::min(low, figure.mean);
+          high = std::max(high, figure.mean + figure.spread);
+        }
+        high = std::max(high, saving({"oracle"}, base, floor, load).mean);
+      }
+    }
+  }
+  low = std::max(low, -40.0);  // a row far below zero is cut, its tooltip says how far
+  std::string body;
+  double top = 46;
+  for (const std::string& floor : floors) {
+    double left = kLeft;
+    for (const auto& [base, label] : bases) {
+      Axis x;
+      x.low = -0.5;
+      x.high = static_cast<double>(loads.size()) - 0.5;
+      for (std::size_t i = 0; i < loads.size(); ++i)
+        x.ticks.push_back({static_cast<double>(i), "load " + format_number(loads[i])});
+      Plot plot("s" + px(left) + "-" + px(top), left, top, kPlotWidth, kPlotHeight, x, Axis::linear(low, high, 5));
+      plot.frame("floors " + floor + ": energy saved against " + label + ", %", "", "");
+      const double slot = kPlotWidth / static_cast<double>(loads.size());
+      const double width = 0.74 * slot / static_cast<double>(series.size());
+      for (std::size_t i = 0; i < loads.size(); ++i) {
+        const double middle = plot.x(static_cast<double>(i));
+        for (std::size_t s = 0; s < series.size(); ++s) {
+          const Figure figure = saving(series[s].rows, base, floor, loads[i]);
+          if (figure.n == 0) continue;
+          const double centre =
+              middle + (static_cast<double>(s) - (static_cast<double>(series.size()) - 1) / 2) * width;
+          plot.bar(centre, width - 3, std::max(figure.mean, low), series[s].css_class,
+                   series[s].name + ": " + fixed(figure.mean, 1) +
+                       (figure.n > 1 ? " ± " + fixed(figure.spread, 1) : "") + " %");
+          if (s == 0 && series[s].css_class == "b1") {
+            plot.text({static_cast<double>(i), figure.mean}, centre - middle, figure.mean < 0 ? 13 : -5, "tick strong",
+                      fixed(figure.mean, 0), "middle");
+          }
+        }
+        const Figure ceiling = saving({"oracle"}, base, floor, loads[i]);
+        if (ceiling.n == 0) continue;
+        const double half = 0.43;
+        plot.stroke(static_cast<double>(i) - half, static_cast<double>(i) + half, ceiling.mean, "ceiling");
+        plot.text({static_cast<double>(i) + half, ceiling.mean}, 0, -4, "tick", fixed(ceiling.mean, 0), "end");
+      }
+      body += plot.svg();
+      left += kPlotWidth + kGap;
+    }
+    top += kPlotHeight + 56;
+  }
+  double at = kLeft;
+  for (const Series& one : series) {
+    body += "<rect class=\"" + one.css_class + "\" x=\"" + px(at) +
+            "\" y=\"4\" width=\"12\" height=\"12\"/><text class=\"name\" x=\"" + px(at + 17) + "\" y=\"14\">" +
+            escaped(one.name) + "</text>";
+    at += 40 + 7.0 * static_cast<double>(one.name.size());
+  }
+  body += "<line class=\"ceiling\" x1=\"" + px(at) + "\" x2=\"" + px(at + 20) +
+          "\" y1=\"10\" y2=\"10\"/><text class=\"name\" x=\"" + px(at + 26) + "\" y=\"14\">oracle: the ceiling</text>";
+  return "<figure>" + svg_element(kWidth, top - 24, "energy saved per load", body) +
+         "<figcaption>Mean of the per-cell ratios at each load, over arrivals and targets. Misses differ between rows: "
+         "see the "
+         "tables.</figcaption></figure>\n";
+}
+
+}  // namespace reins::evaluation
