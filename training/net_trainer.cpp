@@ -1,5 +1,6 @@
 #include "training/net_trainer.hpp"
 
+#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "core/file.hpp"
 #include "inference/torch/group_module.hpp"
 #include "training/net_batches.hpp"
+#include "training/net_export.hpp"
 
 namespace reins::training {
 namespace {
@@ -21,6 +23,26 @@ using inference::GroupModule;
 
 constexpr std::int64_t kCheckpointSchema = 1;
 constexpr std::size_t kEvaluationBatch = 250;
+
+/// While it lives, convolutions and linear layers run in bfloat16 where asked.
+class Precision {
+ public:
+  explicit Precision(bool bfloat16) : on_(bfloat16) {
+    if (!on_) return;
+    at::autocast::set_autocast_cpu_dtype(torch::kBFloat16);
+    at::autocast::set_cpu_enabled(true);
+  }
+  ~Precision() {
+    if (!on_) return;
+    at::autocast::clear_cache();  // bfloat16 copies of weights that are about to change
+    at::autocast::set_cpu_enabled(false);
+  }
+  Precision(const Precision&) = delete;
+  Precision& operator=(const Precision&) = delete;
+
+ private:
+  bool on_;
+};
 
 /// A group's tensors as they were after its best epoch.
 struct Snapshot {
@@ -67,7 +89,7 @@ std::string identity_of(const NetTrainConfig& c, const data::ImageSet& images) {
   std::ostringstream text;
   text << images.name << " groups=" << c.architecture.groups << " stages=" << format_stages(c.architecture.stages)
        << " batch=" << c.batch << " lr=" << c.learning_rate << " momentum=" << c.momentum << " decay=" << c.weight_decay
-       << " augment=" << c.augment << " seed=" << c.seed;
+       << " own_loss=" << c.own_loss << " bfloat16=" << c.bfloat16 << " augment=" << c.augment << " seed=" << c.seed;
   return text.str();
 }
 
@@ -162,6 +184,7 @@ class Run {
   const Scaling& scaling() const { return scaling_; }
   const data::ImageSet& validation() const { return validation_; }
   const std::vector<double>& levels() const { return levels_; }
+  const std::string& identity() const { return identity_; }
   const std::filesystem::path& log_path() const { return log_path_; }
 
   void log(const std::string& line) {
@@ -193,13 +216,25 @@ class Run {
       for (auto& group : optimizer_->param_groups()) static_cast<torch::optim::SGDOptions&>(group.options()).lr(rate);
       const std::span<const std::size_t> indices(order.data() + static_cast<std::size_t>(b) * batch_size, batch_size);
       const Batch batch = make_batch(train_, indices, scaling_, config_.augment, rng);
-      torch::Tensor logits = group_ == 0 ? module_->bias() : frozen(batch.images);
-      logits = logits + module_->path(group_)->forward(batch.images);
-      const torch::Tensor loss = torch::nn::functional::cross_entropy(logits, batch.labels);
+      torch::Tensor own;
+      torch::Tensor logits;
+      {
+        const Precision precision(config_.bfloat16);
+        const torch::Tensor images = batch.images.contiguous(torch::MemoryFormat::ChannelsLast);
+        logits = group_ == 0 ? module_->bias() : frozen(images);
+        own = module_->path(group_)->forward(images).to(torch::kFloat32);
+      }
+      logits = logits.to(torch::kFloat32) + own;
+      torch::Tensor loss = torch::nn::functional::cross_entropy(logits, batch.labels);
+      loss_sum += loss.item<double>();
+      if (group_ > 0 && config_.own_loss > 0) {
+        const double left =
+            1 - static_cast<double>(epoch_ * batches + b) / static_cast<double>(config_.epochs * batches);
+        loss = loss + config_.own_loss * left * torch::nn::functional::cross_entropy(own, batch.labels);
+      }
       optimizer_->zero_grad();
       loss.backward();
       optimizer_->step();
-      loss_sum += loss.item<double>();
       right += logits.argmax(1).eq(batch.labels).sum().item<std::int64_t>();
       report.batch = b + 1;
       report.loss = loss_sum / static_cast<double>(b + 1);
@@ -334,6 +369,46 @@ class Run {
   double done_at_begin_ = 0;
 };
 
+std::string percent(double share) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
+  return text;
+}
+
+/// The last act: the test images, read here for the first time.
+Result<NetTrainReport> ship(const NetTrainConfig& config, Run& run) {
+  REINS_ASSIGN(const data::ImageSet test,
+               data::load_images(config.dataset, config.data_folder, data::Split::kTest, config.seed));
+  const std::string name =
+      config.name.empty() ? config.dataset + "-group" + std::to_string(config.architecture.groups) : config.name;
+  auto network = inference::describe(config.architecture, name, test.name, test.title);
+  network.notes["training"] = run.identity() + " epochs=" + std::to_string(config.epochs);
+  network.notes["test_data"] = test.provenance;
+  for (std::size_t level = 0; level < run.levels().size(); ++level) {
+    network.notes["validation_level" + std::to_string(level + 1)] = percent(run.levels()[level]);
+  }
+  const auto weights = fold(*run.module(), run.scaling().mean, run.scaling().stddev);
+  REINS_ASSIGN(const inference::Answers answers, ship_network(network, weights, test, config.out_folder));
+  run.log("test: " + test.title + " (" + test.provenance + "), " + std::to_string(test.size()) +
+          " images, float16 weights, the engine that serves");
+  NetTrainReport report;
+  for (std::size_t level = 0; level < answers.levels(); ++level) {
+    const auto& facts = network.facts.levels[level];
+    char line[160];
+    std::snprintf(line, sizeof line,
+                  "level %zu: %.3f million multiply-accumulates, %.0f parameters, test accuracy %.4f", level + 1,
+                  facts.macs / 1e6, facts.parameters, answers.accuracy(LevelId(level)));
+    run.log(line);
+    report.test_accuracy.push_back(answers.accuracy(LevelId(level)));
+  }
+  report.network = config.out_folder / "network.rnet";
+  report.answers = config.out_folder / "answers.rans";
+  report.log = run.log_path();
+  report.validation_accuracy = run.levels();
+  report.lines = run.lines();
+  return report;
+}
+
 }  // namespace
 
 Status NetTrainConfig::validate() const {
@@ -346,6 +421,7 @@ Status NetTrainConfig::validate() const {
   if (!(learning_rate > 0 && learning_rate <= 10)) return usage("--learning-rate", "give a number above 0, up to 10");
   if (!(momentum >= 0 && momentum < 1)) return usage("--momentum", "give 0 up to below 1");
   if (!(weight_decay >= 0 && weight_decay <= 1)) return usage("--weight-decay", "give 0 to 1");
+  if (!(own_loss >= 0 && own_loss <= 10)) return usage("--own-loss", "give 0 to 10");
   if (threads < 1 || threads > 256) return usage("--threads", "give 1 to 256");
   if (out_folder.empty()) return usage("--out", "give the folder for the network, its answers and its log");
   return {};
@@ -365,11 +441,7 @@ Result<NetTrainReport> train_network(const NetTrainConfig& config,
     Run run(config, std::move(train), std::move(validation), progress);
     REINS_TRY(run.start());
     REINS_TRY(run.train());
-    NetTrainReport report;
-    report.log = run.log_path();
-    report.validation_accuracy = run.levels();
-    report.lines = run.lines();
-    return report;
+    return ship(config, run);
   } catch (const std::exception& problem) {
     // libtorch's messages go on for pages of stack; the first line says it.
     const std::string text = problem.what();

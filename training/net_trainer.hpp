@@ -26,10 +26,13 @@ struct NetTrainConfig {
       0.1;                ///< peak: linear warm-up over the first fifth of a group's steps, then a cosine to 0; (0, 10]
   double momentum = 0.9;  ///< Nesterov; [0, 1)
   double weight_decay = 5e-4;  ///< on convolution and classifier weights, not on batch norm and bias; [0, 1]
-  bool augment = true;         ///< random crop from a border of 4 zeros, horizontal flip
-  std::uint64_t seed = 1;      ///< initial weights, order, augmentation, synthetic images
-  int threads = 2;             ///< of libtorch; 1..256
-  bool resume = false;         ///< go on from checkpoint.pt; without it an existing one is an error
+  double own_loss = 1;     ///< weight of a later group's own cross-entropy at its first step, falling linearly to 0:
+                           ///< it learns to tell classes by itself before it learns what the others miss; [0, 10]
+  bool bfloat16 = false;   ///< convolutions in bfloat16, twice as fast where the processor has it; weights stay float32
+  bool augment = true;     ///< random crop from a border of 4 zeros, horizontal flip
+  std::uint64_t seed = 1;  ///< initial weights, order, augmentation, synthetic images
+  int threads = 2;         ///< of libtorch; 1..256
+  bool resume = false;     ///< go on from checkpoint.pt; without it an existing one is an error
 
   /// Errors: usage, naming the option.
   Status validate() const;

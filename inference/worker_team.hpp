@@ -1,0 +1,70 @@
+// inference/worker_team.hpp: threads that run one function together, pinned where asked, parked between runs.
+#pragma once
+
+#include <sched.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "core/result.hpp"
+#include "inference/api/engine.hpp"
+
+namespace reins::inference {
+
+/// A barrier that spins for some microseconds, then sleeps. For `parties` threads, again and again.
+class SpinBarrier {
+ public:
+  void set_parties(std::uint32_t parties) noexcept { parties_ = parties; }
+  void arrive_and_wait() noexcept;
+
+ private:
+  std::uint32_t parties_ = 1;
+  std::atomic<std::uint32_t> arrived_{0};
+  std::atomic<std::uint32_t> generation_{0};
+};
+
+/// The calling thread is worker 0 and is pinned only while a run lasts; its affinity is put back. The others wait
+/// parked (a short spin, then a futex). Threads are made when first needed and kept; moving them costs a system call
+/// each and allocates nothing. One caller at a time.
+class WorkerTeam {
+ public:
+  static constexpr int kMaxWorkers = 64;
+
+  WorkerTeam();
+  ~WorkerTeam();
+  WorkerTeam(const WorkerTeam&) = delete;
+  WorkerTeam& operator=(const WorkerTeam&) = delete;
+
+  /// Takes effect at the next run. Errors: usage (no threads, too many); unsupported (a cpu that is not there or not
+  /// allowed).
+  Status place(const Placement& placement);
+  int workers() const noexcept { return wanted_; }
+  /// Calls function(context, worker, workers) on every worker and returns when all are done.
+  /// Errors: what pinning or making a thread answers.
+  Status run(void (*function)(void* context, int worker, int workers), void* context);
+  /// For `function`: waits until every worker of this run is here.
+  void barrier() noexcept { barrier_.arrive_and_wait(); }
+
+ private:
+  struct Worker;
+  Status apply();
+  static void loop(WorkerTeam* team, Worker* worker);
+
+  cpu_set_t allowed_{};  // what the process may use, when the team was made
+  int wanted_ = 1;
+  bool pinned_ = false;
+  std::array<int, kMaxWorkers> cpus_{};
+  bool changed_ = false;
+  std::vector<std::unique_ptr<Worker>> threads_;  // workers 1, 2, ...
+
+  void (*function_)(void*, int, int) = nullptr;
+  void* context_ = nullptr;
+  std::atomic<std::uint32_t> running_{0};
+  SpinBarrier barrier_;
+};
+
+}  // namespace reins::inference
