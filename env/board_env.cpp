@@ -33,12 +33,12 @@ Result<EnvConfig> EnvConfig::from_toml(const TomlTable& table) {
   return c;
 }
 
-BoardEnv::BoardEnv(const World& world, const EnvConfig& config)
-    : world_(world), config_(config), episode_(world, config.runtime) {}
+BoardEnv::BoardEnv(const World& world, const EnvConfig& config, std::unique_ptr<TraceRun> run)
+    : world_(world), config_(config), run_(std::move(run)) {}
 
-Step BoardEnv::reset(std::uint64_t seed) {
+Result<Step> BoardEnv::reset(std::uint64_t seed) {
   Rng rng(seed);
-  const double full_s = episode_.runtime().builder().full_latency_s();
+  const double full_s = run_->runtime().builder().full_latency_s();
   auto pick = [&rng](const std::vector<double>& from) { return from[rng.below(from.size())]; };
   data::TraceConfig trace;
   trace.arrivals = static_cast<data::Arrivals>(rng.below(3));
@@ -58,10 +58,10 @@ Step BoardEnv::reset(std::uint64_t seed) {
     for (data::TraceRow& row : trace_.rows) row.latency_target_s.reset();
   }
   if (rng.uniform() < config_.energy_budget) {
-    goals.energy_j = episode_.runtime().builder().energy_ref_j() * rng.uniform(0.1, 1.0);
+    goals.energy_j = run_->runtime().builder().energy_ref_j() * rng.uniform(0.1, 1.0);
   }
   if (rng.uniform() < config_.power_cap) {
-    goals.power_w = episode_.runtime().builder().energy_ref_j() / full_s * rng.uniform(0.1, 1.0);
+    goals.power_w = run_->runtime().builder().energy_ref_j() / full_s * rng.uniform(0.1, 1.0);
   }
   BoardConditions conditions;
   conditions.seed = rng.next();
@@ -70,40 +70,41 @@ Step BoardEnv::reset(std::uint64_t seed) {
   if (rng.uniform() < config_.others) {
     for (double& util : conditions.others_util) util = rng.uniform(0, 0.5);
   }
-  episode_.reset(trace_, conditions, rng.next());
-  episode_.set_goals(goals);
+  run_->reset(trace_, conditions, rng.next());
+  run_->set_goals(goals);
 
   Step step;
-  step.end = episode_.run_to_decision() ? StepEnd::kRunning : StepEnd::kTruncated;
-  step.observation = &episode_.observation();
-  last_decision_s_ = episode_.now_s();
-  last_energy_j_ = episode_.runtime().energy().total_j();
-  last_switches_ = episode_.runtime().counters().switches;
+  REINS_ASSIGN(const bool running, run_->next_decision());
+  step.end = running ? StepEnd::kRunning : StepEnd::kTruncated;
+  step.observation = &run_->runtime().observation();
+  last_decision_s_ = run_->now_s();
+  last_energy_j_ = run_->runtime().energy().total_j();
+  last_switches_ = run_->runtime().counters().switches;
   return step;
 }
 
-Step BoardEnv::step(const policies::Action& action) {
-  const auto target_s = episode_.observation().facts.goals.latency_s;
-  episode_.clear_outcomes();
-  last_switches_ = episode_.runtime().counters().switches;
-  episode_.decide(action);
+Result<Step> BoardEnv::step(const policies::Action& action) {
+  const auto target_s = run_->runtime().observation().facts.goals.latency_s;
+  run_->clear_outcomes();
+  last_switches_ = run_->runtime().counters().switches;
+  REINS_TRY(run_->decide(action, 1));
 
   Step step;
-  step.applied = episode_.runtime().applied();
-  const bool running = episode_.run_to_decision();
+  step.applied = run_->runtime().applied();
+  REINS_ASSIGN(const bool running, run_->next_decision());
   step.end = running ? StepEnd::kRunning : StepEnd::kTruncated;
-  step.observation = &episode_.observation();
-  step.dt_s = episode_.now_s() - last_decision_s_;
-  last_decision_s_ = episode_.now_s();
+  step.observation = &run_->runtime().observation();
+  step.dt_s = run_->now_s() - last_decision_s_;
+  last_decision_s_ = run_->now_s();
 
   StepFacts facts;
-  facts.energy_ref_j = episode_.runtime().builder().energy_ref_j();
+  facts.energy_ref_j = run_->runtime().builder().energy_ref_j();
   facts.target_s = target_s;
-  const control::EnergyAccount& energy = episode_.runtime().energy();
+  const control::EnergyAccount& energy = run_->runtime().energy();
   if (energy.known()) facts.energy_j = energy.total_j() - last_energy_j_;
   last_energy_j_ = energy.total_j();
-  facts.switched = episode_.runtime().counters().switches != last_switches_;
-  for (const control::Outcome& outcome : episode_.outcomes()) {
+  facts.switched = run_->runtime().counters().switches != last_switches_;
+  for (const control::Outcome& outcome : run_->outcomes()) {
     facts.missed += outcome.missed ? 1 : 0;
     if (outcome.rejected) continue;
     facts.latency_s = outcome.latency_s;

@@ -41,22 +41,23 @@ struct EnvConfig {
 /// An environment over a board. Threads: one at a time. Same seed, same actions: same steps (emulated).
 class BoardEnv {
  public:
-  BoardEnv(const World& world, const EnvConfig& config);
+  /// `run`: an Episode, or a LiveRun on this machine.
+  BoardEnv(const World& world, const EnvConfig& config, std::unique_ptr<TraceRun> run);
 
   /// Draws a trace, goals and conditions, and runs to the first decision.
-  Step reset(std::uint64_t seed);
+  Result<Step> reset(std::uint64_t seed);
   /// Runs on to the next decision, or to the end of the trace (kTruncated: nothing there is final).
-  Step step(const policies::Action& action);
+  Result<Step> step(const policies::Action& action);
 
-  const policies::ObservationSpec& spec() const noexcept { return episode_.runtime().spec(); }
+  const policies::ObservationSpec& spec() const noexcept { return run_->runtime().spec(); }
   const policies::ActionSpace& space() const noexcept { return *world_.space; }
-  const EpisodeResult& result() const noexcept { return episode_.result(); }
+  const TraceRun& run() const noexcept { return *run_; }
   const EnvConfig& config() const noexcept { return config_; }
 
  private:
   World world_;
   EnvConfig config_;
-  Episode episode_;
+  std::unique_ptr<TraceRun> run_;
   data::Trace trace_;
   double last_decision_s_ = 0;
   double last_energy_j_ = 0;

@@ -106,7 +106,7 @@ void Episode::carry_out(control::Effects& effects) noexcept {
   effects.clear();
 }
 
-void Episode::decide(const policies::Action& action, std::int64_t decision_ns) noexcept {
+void Episode::decide_now(const policies::Action& action, std::int64_t decision_ns) noexcept {
   control::Effects effects;
   runtime_->decide(board_.now_s(), action, decision_ns, effects);
   carry_out(effects);
@@ -185,7 +185,7 @@ EpisodeResult run_episode(Episode& episode, policies::Policy& policy, const data
   episode.reset(trace, conditions, image_seed, timeline);
   policy.reset();
   while (episode.run_to_decision()) {
-    episode.decide(policy.decide(episode.observation()));
+    episode.decide_now(policy.decide(episode.observation()));
     episode.clear_outcomes();
   }
   return episode.result();

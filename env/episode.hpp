@@ -60,29 +60,52 @@ struct EpisodeResult {
   double mean_accuracy() const noexcept { return served > 0 ? accuracy_sum / static_cast<double>(served) : 0; }
 };
 
-/// Drives until a decision is wanted, so that a policy loop (`run`) and a step-wise environment share it.
-class Episode {
+/// One Runtime through one trace, stopped at every decision: emulated in virtual time, or live on this machine.
+class TraceRun {
+ public:
+  virtual ~TraceRun() = default;
+  /// Starts `trace` (kept by reference) afresh. `image_seed` picks which image each request carries.
+  virtual void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed) = 0;
+  /// Goals that hold from the start, until the trace says otherwise.
+  virtual void set_goals(const policies::Goals& goals) noexcept = 0;
+  /// True: a decision is wanted (runtime().observation()). False: the trace has ended. Errors: those of engine and actuators.
+  virtual Result<bool> next_decision() = 0;
+  virtual Status decide(const policies::Action& action, std::int64_t decision_ns) = 0;
+  /// Replies since they were last cleared, oldest first.
+  virtual const std::vector<control::Outcome>& outcomes() const noexcept = 0;
+  virtual void clear_outcomes() noexcept = 0;
+  virtual const control::Runtime& runtime() const noexcept = 0;
+  virtual double now_s() const noexcept = 0;
+};
+
+/// The emulated TraceRun. `run_to_decision` lets a policy loop (`run_episode`) and a step-wise environment share it.
+class Episode final : public TraceRun {
  public:
   Episode(const World& world, const control::RuntimeConfig& config);
 
-  /// Starts `trace` (kept by reference) afresh. `image_seed` picks which recorded image each request carries.
-  void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed, bool timeline = false);
-  /// Goals that hold from the start, until the trace says otherwise.
-  void set_goals(const policies::Goals& goals) noexcept { runtime_->set_goals(goals); }
+  void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed) override {
+    reset(trace, conditions, image_seed, false);
+  }
+  void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed, bool timeline);
+  void set_goals(const policies::Goals& goals) noexcept override { runtime_->set_goals(goals); }
 
   /// True: a decision is wanted (observation()). False: the trace has ended.
   bool run_to_decision() noexcept;
+  Result<bool> next_decision() override { return run_to_decision(); }
   const policies::Observation& observation() const noexcept { return runtime_->observation(); }
-  void decide(const policies::Action& action, std::int64_t decision_ns = 1) noexcept;
+  void decide_now(const policies::Action& action, std::int64_t decision_ns = 1) noexcept;
+  Status decide(const policies::Action& action, std::int64_t decision_ns) override {
+    decide_now(action, decision_ns);
+    return {};
+  }
 
-  /// Replies since the last call, oldest first.
-  const std::vector<control::Outcome>& outcomes() const noexcept { return outcomes_; }
-  void clear_outcomes() noexcept { outcomes_.clear(); }
+  const std::vector<control::Outcome>& outcomes() const noexcept override { return outcomes_; }
+  void clear_outcomes() noexcept override { outcomes_.clear(); }
 
-  const control::Runtime& runtime() const noexcept { return *runtime_; }
+  const control::Runtime& runtime() const noexcept override { return *runtime_; }
   const EmulatedBoard& board() const noexcept { return board_; }
   const World& world() const noexcept { return world_; }
-  double now_s() const noexcept { return board_.now_s(); }
+  double now_s() const noexcept override { return board_.now_s(); }
   /// Time of the next request of the trace; infinity behind the last one.
   double next_arrival_s() const noexcept;
   double end_s() const noexcept { return trace_->end_s; }

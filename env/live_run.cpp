@@ -1,0 +1,93 @@
+#include "env/live_run.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+namespace reins::env {
+
+LiveRun::LiveRun(const World& world, const control::RuntimeConfig& config, control::Plant& plant, const data::ImageSet& images)
+    : world_(world), config_(config), plant_(plant), images_(images) {
+  runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
+}
+
+double LiveRun::now() {
+  last_now_s_ = plant_.now_s() - offset_s_;
+  return last_now_s_;
+}
+
+void LiveRun::reset(const data::Trace& trace, const BoardConditions&, std::uint64_t image_seed) {
+  trace_ = &trace;
+  next_row_ = 0;
+  rng_ = Rng(image_seed);
+  outcomes_.clear();
+  runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
+  // The first request is due now: nobody waits for a trace's lead-in.
+  offset_s_ = plant_.now_s() - (trace.rows.empty() ? 0 : trace.rows.front().time_s);
+}
+
+Status LiveRun::carry_out(control::Effects& effects) {
+  for (const control::Effect& effect : effects) {
+    switch (effect.kind) {
+      case control::EffectKind::kApply: REINS_TRY(plant_.apply(effect.action)); break;
+      case control::EffectKind::kPark: REINS_TRY(plant_.park(effect.action)); break;
+      case control::EffectKind::kReply: outcomes_.push_back(effect.outcome); break;
+      case control::EffectKind::kStart: {
+        const auto image = images_.image(effect.outcome.request.image);
+        REINS_TRY(plant_.start(effect.action.level,
+                               {image.data(), inference::DType::kUint8, {1, images_.channels, images_.height, images_.width}}));
+        break;
+      }
+      case control::EffectKind::kDecide: break;
+    }
+  }
+  effects.clear();
+  return {};
+}
+
+Status LiveRun::decide(const policies::Action& action, std::int64_t decision_ns) {
+  control::Effects effects;
+  runtime_->decide(now(), action, decision_ns, effects);
+  return carry_out(effects);
+}
+
+Result<bool> LiveRun::next_decision() {
+  control::Effects effects;
+  while (!runtime_->deciding()) {
+    const double now_s = now();
+    control::Telemetry telemetry;
+    while (plant_.poll_telemetry(now_s + offset_s_, telemetry)) runtime_->sensed(now_s, telemetry);
+    // What fell due while the engine ran has been waiting since then.
+    if (next_row_ < trace_->rows.size() && trace_->rows[next_row_].time_s <= now_s) {
+      const data::TraceRow& row = trace_->rows[next_row_++];
+      policies::Goals goals = runtime_->goals();
+      if (row.latency_target_s) goals.latency_s = row.latency_target_s;
+      if (row.energy_budget_j) goals.energy_j = row.energy_budget_j;
+      if (row.power_w) goals.power_w = row.power_w;
+      if (row.accuracy_floor) goals.accuracy_floor = row.accuracy_floor;
+      runtime_->set_goals(goals);
+      control::Request request;
+      request.id = next_row_;
+      request.arrival_s = row.time_s;
+      request.image = static_cast<std::uint32_t>(rng_.below(images_.size()));
+      runtime_->arrive(now_s, request, effects);
+      REINS_TRY(carry_out(effects));
+      continue;
+    }
+    if (const auto ended = plant_.poll_completion(now_s + offset_s_)) {
+      runtime_->complete(now_s, ended->level, effects);
+      REINS_TRY(carry_out(effects));
+      continue;
+    }
+    runtime_->advance(now_s, effects);
+    REINS_TRY(carry_out(effects));
+    if (now_s >= trace_->end_s || (next_row_ >= trace_->rows.size() && !runtime_->busy())) return false;
+    double until_s = std::min(runtime_->next_event_s(), plant_.next_event_s() - offset_s_);
+    if (next_row_ < trace_->rows.size()) until_s = std::min(until_s, trace_->rows[next_row_].time_s);
+    const double nap_s = std::clamp(until_s - now_s, 0.0, 0.05);
+    if (nap_s > 0) std::this_thread::sleep_for(std::chrono::duration<double>(nap_s));
+  }
+  return true;
+}
+
+}  // namespace reins::env
