@@ -1,0 +1,100 @@
+// actuators/actuator.hpp: one knob of the machine, which remembers what it found and puts it back.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "core/result.hpp"
+
+namespace reins::actuators {
+
+struct FreqKhz {
+  std::int64_t khz = 0;
+  friend bool operator==(const FreqKhz&, const FreqKhz&) noexcept = default;
+};
+
+/// A governor by the kernel's name ("schedutil", "nvhost_podgov"). Cut at 31 characters, beyond which the kernel has
+/// none.
+class GovernorName {
+ public:
+  GovernorName() noexcept = default;
+  explicit GovernorName(std::string_view name) noexcept {
+    std::copy_n(name.begin(), std::min(name.size(), text_.size() - 1), text_.begin());
+  }
+  std::string_view text() const noexcept { return {text_.data()}; }
+  friend bool operator==(const GovernorName&, const GovernorName&) noexcept = default;
+
+ private:
+  std::array<char, 32> text_{};
+};
+
+/// Kernel cpu numbers.
+struct CpuSet {
+  std::bitset<1024> cpus;
+  static CpuSet of(std::span<const int> numbers) noexcept {
+    CpuSet set;
+    for (const int cpu : numbers) {
+      if (cpu >= 0 && cpu < 1024) set.cpus.set(static_cast<std::size_t>(cpu));
+    }
+    return set;
+  }
+  friend bool operator==(const CpuSet&, const CpuSet&) noexcept = default;
+};
+
+struct ThreadCount {
+  int threads = 1;
+  friend bool operator==(const ThreadCount&, const ThreadCount&) noexcept = default;
+};
+
+/// Cpu time per time, in cpus: 0.5 is half a cpu. 0: no limit.
+struct QuotaCpus {
+  double cpus = 0;
+  friend bool operator==(const QuotaCpus&, const QuotaCpus&) noexcept = default;
+};
+
+/// What an actuator is set to. Each takes its own kinds: a frequency actuator FreqKhz and GovernorName, the others one
+/// each.
+using Setting = std::variant<FreqKhz, GovernorName, CpuSet, ThreadCount, QuotaCpus>;
+
+/// Threads: one instance, one thread. Owns its file descriptors. Goes -> restores.
+class Actuator {
+ public:
+  virtual ~Actuator() = default;
+  /// What it sets, e.g. "a15": a cluster's name, or what it was given.
+  virtual std::string_view name() const noexcept = 0;
+  /// The file, folder or call behind it, as people look for it.
+  virtual std::string_view source() const noexcept = 0;
+
+  /// Puts `setting` in force and hands out what is in force then, rounded and capped as the kernel does.
+  /// The first call also saves what was found, and returns only once that is on disk; it allocates, no later one does.
+  /// Errors: unsupported (another kind of setting), usage (a value it cannot take), denied, gone, busy (somebody else
+  /// sets it), io.
+  virtual Result<Setting> apply(const Setting& setting) noexcept = 0;
+
+  /// What is in force now. Never allocates.
+  virtual Result<Setting> present() noexcept = 0;
+
+  /// Puts back what was found before the first apply(); nothing where there was none. May be called again, and apply()
+  /// after it.
+  virtual Status restore() noexcept = 0;
+};
+
+/// A frequency actuator knows what it may be set to.
+class FrequencyActuator : public Actuator {
+ public:
+  /// Ascending; empty where the driver takes any value between its limits.
+  virtual std::span<const std::int64_t> available_khz() const noexcept = 0;
+  /// The highest frequency that may be set now: what was in force at the start, lowered by cooling devices and power
+  /// modes. Read, never fought.
+  virtual Result<std::int64_t> cap_khz() noexcept = 0;
+  /// True where frequencies are set by min = max because the `userspace` governor is missing.
+  virtual bool pins() const noexcept = 0;
+};
+
+}  // namespace reins::actuators

@@ -1,0 +1,84 @@
+// actuators/actuator_set.hpp: the actuators of one board: frequency per cluster, placement of threads, quota; applied
+// and undone together.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "actuators/actuator.hpp"
+#include "actuators/restore_file.hpp"
+#include "boards/board.hpp"
+#include "boards/governors.hpp"
+
+namespace reins::actuators {
+
+struct ClusterSetting {
+  ClusterId cluster;
+  Setting setting;  ///< FreqKhz or GovernorName
+};
+
+/// The setting that leaves a cluster to one of the kernel's governors.
+Setting governed_by(boards::Governor governor) noexcept;
+
+/// Threads: one instance, one thread. Goes -> everything is put back.
+class ActuatorSet {
+ public:
+  struct Options {
+    std::filesystem::path root;        ///< "/" on a machine
+    std::filesystem::path state_file;  ///< where what was found is saved; see RestoreFile
+  };
+  /// A control that is not there or not writable, and how to get it.
+  struct Missing {
+    std::string name;
+    Error error;
+  };
+
+  /// Opens what `board` names; changes nothing, except that it puts back what a killed run left. What cannot be opened
+  /// is listed in missing() and refused by apply(): whether to go on without is the caller's choice.
+  static ActuatorSet make(const boards::Board& board, const Options& options);
+  ActuatorSet(ActuatorSet&&) noexcept = default;
+  ActuatorSet& operator=(ActuatorSet&&) noexcept = default;
+
+  const std::vector<Missing>& missing() const noexcept { return missing_; }
+  /// Null where the cluster's frequency cannot be set.
+  FrequencyActuator* frequency(ClusterId cluster) const noexcept;
+
+  /// In force when it returns; hands out what is in force, rounded and capped. A cluster without a control (a host
+  /// without DVFS) takes the one frequency its board file names, as a no-op. Errors: as in Actuator, and those of
+  /// missing(). After the first call for a cluster it allocates nothing.
+  Result<Setting> apply(const ClusterSetting& wanted) noexcept;
+  /// The same for several; stops at the first error. `applied` has room for all of them.
+  Status apply(std::span<const ClusterSetting> wanted, std::span<Setting> applied) noexcept;
+  /// Index of the highest operating point that caps allow now; none where the cluster has no control.
+  std::optional<OppId> cap(ClusterId cluster) noexcept;
+
+  /// Threads that are moved by place(). Errors: gone (one of them has ended).
+  Status adopt(std::span<const int> tids);
+  /// Pins the adopted threads to cpus. Errors: usage, gone.
+  Status place(std::span<const int> cpus) noexcept;
+  /// Cpu time of this process's control group, in cpus; 0: no limit. Only where a mapping of the board has a quota.
+  Result<double> limit_cpus(double cpus) noexcept;
+
+  /// Puts everything back. Hands out the first error, after having tried all.
+  Status restore() noexcept;
+
+ private:
+  ActuatorSet() = default;
+  std::vector<std::string> cluster_names_;
+  std::vector<std::vector<std::int64_t>> opps_khz_;
+  std::vector<std::unique_ptr<FrequencyActuator>> frequency_;
+  std::vector<std::optional<Error>> refused_;
+  std::unique_ptr<Actuator> quota_;
+  std::optional<Error> quota_refused_;
+  std::unique_ptr<Actuator> affinity_;
+  std::vector<Missing> missing_;
+};
+
+/// Where the machine below `root` differs from the board file: operating points, cpus of a cluster, caps below the top.
+/// Empty: it fits.
+std::vector<Error> differences(const boards::Board& board, const std::filesystem::path& root);
+
+}  // namespace reins::actuators

@@ -1,0 +1,263 @@
+#include "actuators/linux/frequency.hpp"
+
+#include <charconv>
+
+#include "core/kernel_file.hpp"
+
+namespace reins::actuators {
+namespace {
+
+constexpr std::string_view kHint = "run as root, or install packaging/99-reins.rules and join the group reins";
+constexpr std::string_view kUserspace = "userspace";
+
+/// The whole numbers of a line, ascending.
+std::vector<std::int64_t> numbers_in(std::string_view text) {
+  std::vector<std::int64_t> all;
+  while (!text.empty()) {
+    if (text.front() == ' ' || text.front() == '\t') {
+      text.remove_prefix(1);
+      continue;
+    }
+    std::int64_t value = 0;
+    const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (code != std::errc()) return {};
+    all.push_back(value);
+    text.remove_prefix(static_cast<std::size_t>(stop - text.data()));
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+bool holds_word(std::string_view text, std::string_view word) noexcept {
+  while (!text.empty()) {
+    const std::size_t space = text.find(' ');
+    if (text.substr(0, space) == word) return true;
+    text = space == std::string_view::npos ? std::string_view{} : text.substr(space + 1);
+  }
+  return false;
+}
+
+/// Min and max are written in the order in which the range never turns over: older kernels refuse a minimum above the
+/// maximum. Frequencies below are in the files' own units until they leave.
+class Frequency final : public FrequencyActuator {
+ public:
+  Frequency(std::string_view name, const std::filesystem::path& folder, const FrequencyLayout& layout, const Site& site)
+      : name_(name), folder_(folder), layout_(layout), site_(site) {}
+  ~Frequency() override { static_cast<void>(restore()); }
+
+  Status open() {
+    const auto access = KernelFile::Access::kReadWrite;
+    REINS_ASSIGN(governor_, KernelFile::open(folder_ / layout_.governor, access, kHint));
+    REINS_ASSIGN(min_, KernelFile::open(folder_ / layout_.min, access, kHint));
+    REINS_ASSIGN(max_, KernelFile::open(folder_ / layout_.max, access, kHint));
+    governors_ = first_line(folder_ / layout_.governors);
+    table_ = numbers_in(first_line(folder_ / layout_.available));
+    for (const std::int64_t value : table_) available_khz_.push_back(value / layout_.units_per_khz);
+    pins_ = !holds_word(governors_, kUserspace);
+    return find();
+  }
+
+  std::string_view name() const noexcept override { return name_; }
+  std::string_view source() const noexcept override { return folder_.native(); }
+  std::span<const std::int64_t> available_khz() const noexcept override { return available_khz_; }
+  bool pins() const noexcept override { return pins_; }
+
+  Result<Setting> apply(const Setting& setting) noexcept override {
+    if (const auto* freq = std::get_if<FreqKhz>(&setting)) return apply_freq(*freq);
+    if (const auto* governor = std::get_if<GovernorName>(&setting)) return apply_governor(*governor);
+    return fail(ErrorKind::kUnsupported, "takes a frequency or a governor", folder_.native());
+  }
+
+  Result<Setting> present() noexcept override {
+    std::array<char, 64> buffer;
+    const auto governor = governor_.read_text(buffer);
+    if (!governor) return fail(governor.error());
+    if (*governor == kUserspace && set_.is_open()) {
+      const auto value = set_.read_integer();
+      if (value) return Setting(FreqKhz{*value / layout_.units_per_khz});
+    }
+    const auto low = min_.read_integer();
+    const auto high = max_.read_integer();
+    if (!low) return fail(low.error());
+    if (!high) return fail(high.error());
+    if (*low == *high) return Setting(FreqKhz{*low / layout_.units_per_khz});
+    return Setting(GovernorName(*governor));
+  }
+
+  Result<std::int64_t> cap_khz() noexcept override {
+    const auto cap = cap_now();
+    if (!cap) return fail(cap.error());
+    return *cap / layout_.units_per_khz;
+  }
+
+  Status restore() noexcept override {
+    if (!saved_on_disk_) return {};
+    Status status = governor_.write(found_governor_.text());
+    const Status limits = write_limits(found_min_, found_max_);
+    if (status && !limits) status = limits;
+    if (status && found_governor_.text() == kUserspace && set_.is_open() && found_set_ > 0)
+      status = set_.write_integer(found_set_);
+    taken_ = false;
+    if (!status) return status;  // what was saved stays on disk for `reins restore`
+    saved_on_disk_ = false;
+    capped_below_ = 0;
+    return site_.restore->forget(saved_);
+  }
+
+ private:
+  /// Reads what is in force before anything is changed.
+  Status find() {
+    std::array<char, 64> buffer;
+    REINS_ASSIGN(const std::string_view governor, governor_.read_text(buffer));
+    if (governor.empty()) return fail(ErrorKind::kGarbled, "names no governor", governor_.path());
+    found_governor_ = GovernorName(governor);
+    REINS_ASSIGN(found_min_, min_.read_integer());
+    REINS_ASSIGN(found_max_, max_.read_integer());
+    lowest_ = found_min_;
+    if (!table_.empty()) {
+      lowest_ = table_.front();
+    } else if (const auto file = KernelFile::open(folder_ / layout_.lowest); file && !layout_.lowest.empty()) {
+      REINS_ASSIGN(lowest_, file->read_integer());
+    }
+    if (!pins_ && found_governor_.text() == kUserspace) {
+      REINS_TRY(open_set());
+      const auto value = set_.read_integer();
+      found_set_ = value ? *value : 0;
+    }
+    return {};
+  }
+
+  Status open_set() {
+    if (set_.is_open()) return {};
+    REINS_ASSIGN(set_, KernelFile::open(folder_ / layout_.set, KernelFile::Access::kReadWrite, kHint));
+    return {};
+  }
+
+  Status save() {
+    if (saved_on_disk_) return {};
+    const std::string base = folder_.lexically_relative(site_.root).native();
+    const auto at = [&](std::string_view file) { return base + "/" + std::string(file); };
+    saved_ = {{at(layout_.governor), std::string(found_governor_.text())},
+              {at(layout_.max), std::to_string(found_max_)},
+              {at(layout_.min), std::to_string(found_min_)}};
+    if (found_set_ > 0) saved_.push_back({at(layout_.set), std::to_string(found_set_)});
+    REINS_TRY(site_.restore->add(saved_));
+    saved_on_disk_ = true;
+    return {};
+  }
+
+  Status write_limits(std::int64_t low, std::int64_t high) noexcept {
+    const auto present_max = max_.read_integer();
+    if (!present_max) return fail(present_max.error());
+    if (low > *present_max) {
+      REINS_TRY(max_.write_integer(high));
+      return min_.write_integer(low);
+    }
+    REINS_TRY(min_.write_integer(low));
+    return max_.write_integer(high);
+  }
+
+  /// The lowest step at or above `wanted`, as the kernel's CPUFREQ_RELATION_L and devfreq's find_freq_ceil choose;
+  /// above the top, the top. Then the highest step within `cap`.
+  std::int64_t rounded(std::int64_t wanted, std::int64_t cap) const noexcept {
+    if (table_.empty()) return std::clamp(wanted, std::min(lowest_, cap), cap);
+    auto at = std::lower_bound(table_.begin(), table_.end(), wanted);
+    if (at == table_.end()) --at;
+    while (at != table_.begin() && *at > cap) --at;
+    return *at;
+  }
+
+  /// While we pin, the maximum is our own number, and a lower cap shows in what the kernel made of it.
+  Result<std::int64_t> cap_now() noexcept {
+    if (taken_ && pins_) return capped_below_ > 0 ? std::min(capped_below_, found_max_) : found_max_;
+    return max_.read_integer();
+  }
+
+  Result<Setting> apply_freq(FreqKhz wanted) noexcept {
+    if (wanted.khz <= 0) return fail(ErrorKind::kUsage, "a frequency is above zero", folder_.native());
+    REINS_TRY(save());
+    const auto cap = cap_now();
+    if (!cap) return fail(cap.error());
+    const std::int64_t value = rounded(wanted.khz * layout_.units_per_khz, *cap);
+    if (!pins_) {
+      const Status status = set_by_governor(value);
+      if (status) return Setting(FreqKhz{value / layout_.units_per_khz});
+      if (status.error().kind() != ErrorKind::kUnsupported) return fail(status.error());
+      pins_ = true;  // the kernel lists `userspace` and will not have it
+    }
+    taken_ = true;
+    REINS_TRY(write_limits(value, value));
+    const auto made = max_.read_integer();
+    if (!made) return fail(made.error());
+    capped_below_ = *made < value ? *made : 0;
+    return Setting(FreqKhz{std::min(value, *made) / layout_.units_per_khz});
+  }
+
+  Status set_by_governor(std::int64_t value) noexcept {
+    if (taken_) {
+      std::array<char, 64> buffer;
+      const auto governor = governor_.read_text(buffer);
+      if (!governor) return fail(governor.error());
+      if (*governor == kUserspace) return set_.write_integer(value);
+      return fail(ErrorKind::kBusy, "another program changed the governor", governor_.path(),
+                  "stop it, or leave frequencies to it");
+    }
+    // A minimum above what is wanted would hold the set point up.
+    if (found_min_ > lowest_) REINS_TRY(min_.write_integer(lowest_));
+    const Status governor = governor_.write(kUserspace);
+    if (!governor) {
+      if (governor.error().kind() != ErrorKind::kUsage) return governor;
+      return fail(ErrorKind::kUnsupported, "has no userspace governor after all", governor_.path());
+    }
+    REINS_TRY(open_set());
+    taken_ = true;
+    return set_.write_integer(value);
+  }
+
+  Result<Setting> apply_governor(const GovernorName& wanted) noexcept {
+    if (!holds_word(governors_, wanted.text())) {
+      return fail(ErrorKind::kUsage, "no such governor here", governor_.path(),
+                  "load its module; the file with the s lists what there is");
+    }
+    REINS_TRY(save());
+    REINS_TRY(write_limits(found_min_, found_max_));
+    REINS_TRY(governor_.write(wanted.text()));
+    taken_ = false;
+    capped_below_ = 0;
+    return Setting(wanted);
+  }
+
+  std::string name_;
+  std::filesystem::path folder_;
+  FrequencyLayout layout_;
+  Site site_;
+  KernelFile governor_, min_, max_, set_;
+  std::string governors_;
+  std::vector<std::int64_t> table_;
+  std::vector<std::int64_t> available_khz_;
+  bool pins_ = false;
+  GovernorName found_governor_;
+  std::int64_t found_min_ = 0, found_max_ = 0, found_set_ = 0, lowest_ = 0;
+  std::vector<SavedValue> saved_;
+  bool saved_on_disk_ = false;
+  bool taken_ = false;             ///< frequencies are ours: the governor is userspace, or min = max
+  std::int64_t capped_below_ = 0;  ///< while pinning: the maximum the kernel made of ours, where it was lower
+};
+
+}  // namespace
+
+Result<std::unique_ptr<FrequencyActuator>> make_with_layout(std::string_view name, const std::filesystem::path& folder,
+                                                            const FrequencyLayout& layout, const Site& site) {
+  auto actuator = std::make_unique<Frequency>(name, folder, layout, site);
+  REINS_TRY(actuator->open());
+  return actuator;
+}
+
+Result<std::unique_ptr<FrequencyActuator>> make_frequency(std::string_view name, std::string_view folder,
+                                                          const Site& site) {
+  return folder.find("cpufreq") != std::string_view::npos ? make_cpufreq(name, folder, site)
+                                                          : make_devfreq(name, folder, site);
+}
+
+}  // namespace reins::actuators

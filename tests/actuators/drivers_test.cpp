@@ -1,0 +1,327 @@
+// What is particular to one actuator: rounding, caps, the order of writes, other programs, and the real machine where
+// it can be tried.
+#include "actuators/linux/drivers.hpp"
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+#include "core/clock.hpp"
+#include "tests/support/matchers.hpp"
+#include "tests/support/sys_tree.hpp"
+
+namespace reins::actuators {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::IsError;
+using testing::SysTree;
+
+constexpr std::string_view kPolicy = "sys/devices/system/cpu/cpufreq/policy0";
+
+class Frequencies : public ::testing::Test {
+ protected:
+  Site site() { return {tree_.root(), *RestoreFile::open(tree_.path("run/state.toml"), tree_.root())}; }
+  std::unique_ptr<FrequencyActuator> cpufreq() {
+    auto made = make_cpufreq("c", kPolicy, site());
+    EXPECT_OK(made);
+    return made ? std::move(*made) : nullptr;
+  }
+  std::string at(std::string_view file) { return tree_.read(std::string(kPolicy) + "/" + std::string(file)); }
+  void put(std::string_view file, std::string_view text) {
+    tree_.put(std::string(kPolicy) + "/" + std::string(file), text);
+  }
+  SysTree tree_;
+};
+
+TEST_F(Frequencies, RoundUpToAStepAsTheKernelDoes) {
+  tree_.cpufreq(0, {400000, 800000, 1600000, 2000000});
+  const auto c = cpufreq();
+  // Seen on a real kernel (acpi-cpufreq, userspace): 1250000 becomes 1600000.
+  EXPECT_EQ(*c->apply(FreqKhz{1250000}), Setting(FreqKhz{1600000}));
+  EXPECT_EQ(at("scaling_setspeed"), "1600000");
+  EXPECT_EQ(*c->apply(FreqKhz{1}), Setting(FreqKhz{400000}));
+  EXPECT_EQ(*c->apply(FreqKhz{9999999}), Setting(FreqKhz{2000000}));
+  EXPECT_EQ(*c->apply(FreqKhz{800000}), Setting(FreqKhz{800000}));
+  EXPECT_THAT(c->apply(FreqKhz{0}), IsError(ErrorKind::kUsage, HasSubstr("above zero")));
+  EXPECT_THAT(c->available_khz(), ElementsAre(400000, 800000, 1600000, 2000000));
+}
+
+TEST_F(Frequencies, AreSortedWhateverOrderTheKernelListsThem) {
+  tree_.cpufreq(0, {400000, 2000000});
+  put("scaling_available_frequencies", "2000000 1600000 800000 400000 ");
+  EXPECT_THAT(cpufreq()->available_khz(), ElementsAre(400000, 800000, 1600000, 2000000));
+}
+
+TEST_F(Frequencies, TakeAnyValueWhereTheDriverListsNone) {
+  tree_.cpufreq(0, {400000, 3000000}, "powersave", "performance powersave");
+  tree_.remove(std::string(kPolicy) + "/scaling_available_frequencies");
+  const auto c = cpufreq();
+  EXPECT_TRUE(c->pins());
+  EXPECT_EQ(*c->apply(FreqKhz{1234567}), Setting(FreqKhz{1234567}));
+  EXPECT_EQ(at("scaling_min_freq"), "1234567");
+  EXPECT_EQ(at("scaling_max_freq"), "1234567");
+  EXPECT_EQ(*c->apply(FreqKhz{100}), Setting(FreqKhz{400000}));
+  EXPECT_EQ(*c->apply(FreqKhz{9000000}), Setting(FreqKhz{3000000}));
+}
+
+TEST_F(Frequencies, StayBelowACapFoundAtTheStart) {
+  tree_.cpufreq(0, {400000, 800000, 1600000, 2000000});
+  put("scaling_max_freq", "1700000");
+  const auto c = cpufreq();
+  EXPECT_EQ(*c->cap_khz(), 1700000);
+  EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{1600000}));
+  EXPECT_EQ(at("scaling_max_freq"), "1700000") << "a cap is never raised";
+}
+
+TEST_F(Frequencies, StayBelowACapFoundAtTheStartWhilePinning) {
+  tree_.cpufreq(0, {400000, 800000, 1600000, 2000000}, "schedutil", "schedutil");
+  put("scaling_max_freq", "1600000");
+  const auto c = cpufreq();
+  EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{1600000}));
+  EXPECT_EQ(*c->apply(FreqKhz{400000}), Setting(FreqKhz{400000}));
+  EXPECT_EQ(*c->cap_khz(), 1600000) << "our own maximum is no cap";
+  EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{1600000}));
+}
+
+TEST_F(Frequencies, FollowACoolingDeviceWhileItCaps) {
+  tree_.cpufreq(0, {400000, 800000, 1600000, 2000000});
+  const auto c = cpufreq();
+  EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{2000000}));
+  put("scaling_max_freq", "800000");
+  EXPECT_EQ(*c->cap_khz(), 800000);
+  EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{800000}));
+  put("scaling_max_freq", "2000000");
+  EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{2000000}));
+}
+
+TEST_F(Frequencies, LowerAMinimumThatWouldHoldThemUpAndPutItBack) {
+  tree_.cpufreq(0, {400000, 800000, 1600000});
+  put("scaling_min_freq", "800000");
+  auto c = cpufreq();
+  EXPECT_EQ(*c->apply(FreqKhz{400000}), Setting(FreqKhz{400000}));
+  EXPECT_EQ(at("scaling_min_freq"), "400000");
+  EXPECT_OK(c->apply(GovernorName("powersave")));
+  EXPECT_EQ(at("scaling_min_freq"), "800000") << "a governor gets the range it was found with";
+  c.reset();
+  EXPECT_EQ(at("scaling_min_freq"), "800000");
+  EXPECT_EQ(at("scaling_governor"), "schedutil");
+}
+
+TEST_F(Frequencies, GiveAGovernorItsWholeRangeAfterPinning) {
+  tree_.cpufreq(0, {400000, 1600000}, "schedutil", "performance schedutil");
+  const auto c = cpufreq();
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  EXPECT_OK(c->apply(GovernorName("performance")));
+  EXPECT_EQ(at("scaling_max_freq"), "1600000");
+  EXPECT_EQ(at("scaling_governor"), "performance");
+  EXPECT_THAT(c->apply(GovernorName("ondemand")), IsError(ErrorKind::kUsage, HasSubstr("no such governor")));
+  EXPECT_EQ(at("scaling_governor"), "performance");
+}
+
+TEST_F(Frequencies, SayBusyWhenAnotherProgramTakesTheGovernor) {
+  tree_.cpufreq(0, {400000, 1600000});
+  const auto c = cpufreq();
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  put("scaling_governor", "ondemand");
+  EXPECT_THAT(c->apply(FreqKhz{1600000}), IsError(ErrorKind::kBusy, HasSubstr("scaling_governor")));
+}
+
+TEST_F(Frequencies, SayGoneWhenTheirCpusGoOffline) {
+  tree_.cpufreq(0, {400000, 1600000});
+  const auto c = cpufreq();
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  tree_.remove(kPolicy);
+  EXPECT_THAT(c->apply(FreqKhz{1600000}), IsError(ErrorKind::kGone, HasSubstr("policy0")));
+}
+
+/// The order in which files of a folder were first written since the last call, by the kernel's own account.
+class Writes {
+ public:
+  explicit Writes(const std::filesystem::path& folder) : fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+    ::inotify_add_watch(fd_, folder.c_str(), IN_MODIFY);
+  }
+  ~Writes() { ::close(fd_); }
+  Writes(const Writes&) = delete;
+  Writes& operator=(const Writes&) = delete;
+  std::vector<std::string> take() {
+    std::vector<std::string> names;
+    alignas(inotify_event) std::array<char, 8192> buffer;
+    for (;;) {
+      const ssize_t n = ::read(fd_, buffer.data(), buffer.size());
+      if (n <= 0) return names;
+      for (ssize_t at = 0; at < n;) {
+        inotify_event event;
+        std::memcpy(&event, buffer.data() + at, sizeof(event));
+        const std::string name(buffer.data() + at + sizeof(event));
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+        at += static_cast<ssize_t>(sizeof(event) + event.len);
+      }
+    }
+  }
+
+ private:
+  int fd_;
+};
+
+TEST_F(Frequencies, WriteMinimumAndMaximumSoThatTheRangeNeverTurnsOver) {
+  tree_.cpufreq(0, {400000, 800000, 1600000}, "schedutil", "schedutil");
+  const auto c = cpufreq();
+  Writes writes(tree_.path(kPolicy));
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  EXPECT_THAT(writes.take(), ElementsAre("scaling_min_freq", "scaling_max_freq")) << "down: the minimum first";
+  EXPECT_OK(c->apply(FreqKhz{1600000}));
+  EXPECT_THAT(writes.take(), ElementsAre("scaling_max_freq", "scaling_min_freq")) << "up: the maximum first";
+  EXPECT_OK(c->apply(FreqKhz{800000}));
+  EXPECT_THAT(writes.take(), ElementsAre("scaling_min_freq", "scaling_max_freq"));
+  EXPECT_OK(c->restore());
+  EXPECT_THAT(writes.take(), ElementsAre("scaling_governor", "scaling_min_freq", "scaling_max_freq"));
+}
+
+TEST_F(Frequencies, OfDevfreqAreWrittenInHertz) {
+  const std::string gpu = tree_.devfreq("gpu", {114750, 510000, 1109250});
+  auto made = make_frequency("gpu", "sys/class/nowhere|sys/class/devfreq/*", site());
+  ASSERT_OK(made);
+  EXPECT_EQ(*(*made)->apply(FreqKhz{500000}), Setting(FreqKhz{510000}));
+  EXPECT_EQ(tree_.read(gpu + "/userspace/set_freq"), "510000000");
+  EXPECT_EQ(*(*made)->cap_khz(), 1109250);
+  EXPECT_THAT((*made)->available_khz(), ElementsAre(114750, 510000, 1109250));
+}
+
+TEST_F(Frequencies, OfDevfreqFindTheSetPointThatAppearsWithTheGovernor) {
+  const std::string gpu = tree_.devfreq("gpu", {114750, 1109250});
+  tree_.remove(gpu + "/userspace");
+  auto made = make_devfreq("gpu", gpu, site());
+  ASSERT_OK(made) << "userspace/set_freq is not there before the governor is";
+  tree_.put(gpu + "/userspace/set_freq", "undefined");
+  EXPECT_OK((*made)->apply(FreqKhz{114750}));
+  EXPECT_EQ(tree_.read(gpu + "/userspace/set_freq"), "114750000");
+}
+
+class Quota : public Frequencies {};
+
+TEST_F(Quota, RoundsToMicrosecondsAndTheKernelsLeast) {
+  tree_.put("sys/fs/cgroup/a/cpu.max", "max 100000");
+  const auto made = make_cgroup_quota("q", "sys/fs/cgroup/a", site());
+  ASSERT_OK(made);
+  EXPECT_EQ(*(*made)->apply(QuotaCpus{1.0 / 3.0}), Setting(QuotaCpus{0.33333}));
+  EXPECT_EQ(tree_.read("sys/fs/cgroup/a/cpu.max"), "33333 100000");
+  EXPECT_EQ(*(*made)->apply(QuotaCpus{0.0001}), Setting(QuotaCpus{0.01}));
+  EXPECT_EQ(tree_.read("sys/fs/cgroup/a/cpu.max"), "1000 100000");
+  EXPECT_OK((*made)->apply(QuotaCpus{0}));
+  EXPECT_EQ(tree_.read("sys/fs/cgroup/a/cpu.max"), "max 100000");
+  EXPECT_THAT((*made)->apply(QuotaCpus{-1}), IsError(ErrorKind::kUsage, HasSubstr("between 0")));
+  EXPECT_THAT((*made)->apply(QuotaCpus{std::nan("")}), IsError(ErrorKind::kUsage, HasSubstr("between 0")));
+}
+
+TEST_F(Quota, KeepsThePeriodOfVersion1) {
+  tree_.put("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "20000").put("sys/fs/cgroup/cpu/cpu.cfs_period_us", "25000");
+  auto made = make_cgroup_quota("q", "sys/fs/cgroup/cpu", site());
+  ASSERT_OK(made);
+  EXPECT_EQ(*(*made)->present(), Setting(QuotaCpus{0.8}));
+  EXPECT_OK((*made)->apply(QuotaCpus{2}));
+  EXPECT_EQ(tree_.read("sys/fs/cgroup/cpu/cpu.cfs_quota_us"), "50000");
+  EXPECT_OK((*made)->restore());
+  EXPECT_EQ(tree_.read("sys/fs/cgroup/cpu/cpu.cfs_quota_us"), "20000");
+}
+
+TEST_F(Quota, FindsTheGroupOfAProcessInBothVersions) {
+  tree_.put("proc/7/cgroup", "4:memory:/m\n3:cpu,cpuacct:/user.slice\n0::/user.slice/x.scope");
+  tree_.put("proc/8/cgroup", "0::/user.slice/x.scope");
+  tree_.put("proc/9/cgroup", "0::/");
+  tree_.put("sys/fs/cgroup/cpu,cpuacct/user.slice/cpu.cfs_quota_us", "-1");
+  tree_.put("sys/fs/cgroup/user.slice/x.scope/cpu.max", "max 100000");
+  EXPECT_EQ(*own_cgroup(tree_.root(), 7), "sys/fs/cgroup/cpu,cpuacct/user.slice");
+  EXPECT_EQ(*own_cgroup(tree_.root(), 8), "sys/fs/cgroup/user.slice/x.scope");
+  EXPECT_THAT(own_cgroup(tree_.root(), 9), IsError(ErrorKind::kNotFound, HasSubstr("systemd-run")));
+  EXPECT_THAT(own_cgroup(tree_.root(), 10), IsError(ErrorKind::kNotFound, HasSubstr("10/cgroup")));
+  tree_.put("proc/11/cgroup", "rubbish");
+  EXPECT_THAT(own_cgroup(tree_.root(), 11), IsError(ErrorKind::kGarbled, HasSubstr("colons")));
+}
+
+TEST(AffinityHere, MovesARealThreadAndLetsItGo) {
+  cpu_set_t before;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof(before), &before), 0);
+  if (CPU_COUNT(&before) < 2) GTEST_SKIP() << "this process may use one cpu alone: nowhere to move to";
+  int last = 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) last = CPU_ISSET(cpu, &before) ? cpu : last;
+  auto made = make_affinity("t", std::array{0});
+  ASSERT_OK(made);
+  ASSERT_OK((*made)->apply(CpuSet::of(std::array{last})));
+  EXPECT_EQ(::sched_getcpu(), last);
+  ASSERT_OK((*made)->restore());
+  cpu_set_t after;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof(after), &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
+}
+
+TEST(AffinityHere, RefusesCpusThatAreNotThereAndThreadsThatHaveEnded) {
+  auto made = make_affinity("t", std::array{0});
+  ASSERT_OK(made);
+  EXPECT_THAT((*made)->apply(CpuSet::of(std::array{1000})),
+              IsError(ErrorKind::kUsage, HasSubstr("none of these cpus")));
+  EXPECT_THAT((*made)->apply(CpuSet{}), IsError(ErrorKind::kUsage, HasSubstr("none of these cpus")));
+  EXPECT_THAT(make_affinity("t", {}), IsError(ErrorKind::kUsage, HasSubstr("no threads")));
+  EXPECT_THAT(make_affinity("t", std::array{0x3fffffff}), IsError(ErrorKind::kGone, HasSubstr("ended")));
+}
+
+TEST(ThreadCountHere, StaysWithinTheCores) {
+  auto made = make_thread_count("t", 1, 4);
+  ASSERT_OK(made);
+  EXPECT_THAT((*made)->apply(ThreadCount{0}), IsError(ErrorKind::kUsage, HasSubstr("1 up to")));
+  EXPECT_THAT((*made)->apply(ThreadCount{5}), IsError(ErrorKind::kUsage, HasSubstr("1 up to")));
+  EXPECT_THAT(make_thread_count("t", 3, 2), IsError(ErrorKind::kUsage, HasSubstr("initial")));
+}
+
+/// A real group of this machine, gone with the test.
+TEST(QuotaHere, ReallyLimitsAChildProcess) {
+  const auto own = own_cgroup("/", 0);
+  if (!own) GTEST_SKIP() << "no cpu quota to try: " << own.error().line();
+  const std::filesystem::path group = std::filesystem::path("/") / *own / ("reins-test-" + std::to_string(::getpid()));
+  std::error_code code;
+  if (!std::filesystem::create_directory(group, code))
+    GTEST_SKIP() << "may not make a control group: " << code.message();
+  SysTree state;
+  auto restore = RestoreFile::open(state.path("state.toml"), "/");
+  ASSERT_OK(restore);
+  auto quota = make_cgroup_quota("q", group.native().substr(1), {"/", *restore});
+  if (!quota) {
+    ::rmdir(group.c_str());
+    GTEST_SKIP() << "the new group has no quota: " << quota.error().line();
+  }
+  EXPECT_EQ(*(*quota)->apply(QuotaCpus{0.2}), Setting(QuotaCpus{0.2}));
+  EXPECT_EQ(*(*quota)->present(), Setting(QuotaCpus{0.2}));
+  const MonotonicClock clock;
+  const double start_s = clock.now_s();
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    std::ofstream(group / "cgroup.procs") << ::getpid() << std::flush;
+    volatile double sink = 0;
+    for (const double begin_s = clock.now_s(); clock.now_s() - begin_s < 1.0;) sink = sink + 1;
+    ::_exit(0);
+  }
+  int status = 0;
+  rusage used{};
+  ASSERT_EQ(::wait4(child, &status, 0, &used), child);
+  const double wall_s = clock.now_s() - start_s;
+  const double cpu_s = static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                       1e-6 * static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+  // 0.2 cpus over at least a second, plus one period's quota at either end.
+  EXPECT_LT(cpu_s, 0.2 * wall_s + 0.1);
+  EXPECT_OK((*quota)->restore());
+  EXPECT_EQ(*(*quota)->present(), Setting(QuotaCpus{0}));
+  ::rmdir(group.c_str());
+}
+
+}  // namespace
+}  // namespace reins::actuators
