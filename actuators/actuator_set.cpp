@@ -172,12 +172,17 @@ std::vector<Error> differences(const boards::Board& board, const std::filesystem
                          folder.native(), "it has " + list_of(here) + "; correct a copy of the board file");
     }
     if (cpufreq) {
-      const std::vector<std::int64_t> cpus = numbers_of(first_line(folder / "related_cpus"));
+      std::vector<std::int64_t> cpus;
+      for (const auto& policy : folders) {
+        const std::vector<std::int64_t> some = numbers_of(first_line(policy / "related_cpus"));
+        cpus.insert(cpus.end(), some.begin(), some.end());
+      }
+      std::sort(cpus.begin(), cpus.end());
       std::vector<std::int64_t> wanted(cluster.cpus.begin(), cluster.cpus.end());
       std::sort(wanted.begin(), wanted.end());
       if (!cpus.empty() && cpus != wanted) {
         found.emplace_back(ErrorKind::kMismatch, cluster.name + ": the board file has cpus " + list_of(wanted),
-                           folder.native(), "this policy has " + list_of(cpus));
+                           folder.native(), "this machine's kernel has " + list_of(cpus));
       }
     }
     const std::vector<std::int64_t> top = numbers_of(first_line(folder / (cpufreq ? "scaling_max_freq" : "max_freq")));

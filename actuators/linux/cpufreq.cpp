@@ -24,7 +24,7 @@ Result<std::unique_ptr<FrequencyActuator>> make_cpufreq(std::string_view name, s
     return fail(ErrorKind::kNotFound, "no such cpufreq policy", (site.root / folder).native(),
                 "this kernel has no cpufreq driver for it; virtual machines have none");
   }
-  return make_with_layout(name, found.front(), kLayout, site);
+  return make_with_layout(name, found, kLayout, site);
 }
 
 }  // namespace reins::actuators

@@ -19,7 +19,7 @@ Result<std::unique_ptr<FrequencyActuator>> make_devfreq(std::string_view name, s
     return fail(ErrorKind::kNotFound, "no such devfreq device", (site.root / folder).native(),
                 "list the devices with ls /sys/class/devfreq");
   }
-  return make_with_layout(name, found.front(), kLayout, site);
+  return make_with_layout(name, found, kLayout, site);
 }
 
 }  // namespace reins::actuators

@@ -18,7 +18,8 @@ struct Site {
   std::shared_ptr<RestoreFile> restore;
 };
 
-/// A cpufreq policy (`folder` below the root, '*' and '|' as in find_paths). With the `userspace` governor frequencies
+/// A cpufreq policy (`folder` below the root, '*' and '|' as in find_paths; several that match are set
+/// together, as on PCs, where each cpu has its own). With the `userspace` governor frequencies
 /// go to scaling_setspeed, else min = max. Errors: not_found, denied (naming the file), garbled.
 Result<std::unique_ptr<FrequencyActuator>> make_cpufreq(std::string_view name, std::string_view folder,
                                                         const Site& site);

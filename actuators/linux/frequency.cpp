@@ -245,13 +245,59 @@ class Frequency final : public FrequencyActuator {
   std::int64_t capped_below_ = 0;  ///< while pinning: the maximum the kernel made of ours, where it was lower
 };
 
+/// Policies that are set together, as on PCs, where every cpu has one of its own. They are alike; the first speaks for
+/// all.
+class Together final : public FrequencyActuator {
+ public:
+  explicit Together(std::vector<std::unique_ptr<Frequency>> parts) : parts_(std::move(parts)) {}
+  std::string_view name() const noexcept override { return parts_.front()->name(); }
+  std::string_view source() const noexcept override { return parts_.front()->source(); }
+  std::span<const std::int64_t> available_khz() const noexcept override { return parts_.front()->available_khz(); }
+  bool pins() const noexcept override { return parts_.front()->pins(); }
+  Result<Setting> present() noexcept override { return parts_.front()->present(); }
+
+  Result<std::int64_t> cap_khz() noexcept override {
+    auto lowest = parts_.front()->cap_khz();
+    for (const auto& part : parts_) {
+      const auto cap = part->cap_khz();
+      if (!cap) return cap;
+      if (lowest && *cap < *lowest) lowest = cap;
+    }
+    return lowest;
+  }
+  Result<Setting> apply(const Setting& setting) noexcept override {
+    Result<Setting> first = parts_.front()->apply(setting);
+    for (std::size_t i = 1; first && i < parts_.size(); ++i) {
+      auto next = parts_[i]->apply(setting);
+      if (!next) return next;
+    }
+    return first;
+  }
+  Status restore() noexcept override {
+    Status first;
+    for (const auto& part : parts_) {
+      const Status status = part->restore();
+      if (!status && first) first = status;
+    }
+    return first;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Frequency>> parts_;
+};
+
 }  // namespace
 
-Result<std::unique_ptr<FrequencyActuator>> make_with_layout(std::string_view name, const std::filesystem::path& folder,
+Result<std::unique_ptr<FrequencyActuator>> make_with_layout(std::string_view name,
+                                                            std::span<const std::filesystem::path> folders,
                                                             const FrequencyLayout& layout, const Site& site) {
-  auto actuator = std::make_unique<Frequency>(name, folder, layout, site);
-  REINS_TRY(actuator->open());
-  return actuator;
+  std::vector<std::unique_ptr<Frequency>> parts;
+  for (const std::filesystem::path& folder : folders) {
+    parts.push_back(std::make_unique<Frequency>(name, folder, layout, site));
+    REINS_TRY(parts.back()->open());
+  }
+  if (parts.size() == 1) return std::move(parts.front());
+  return std::make_unique<Together>(std::move(parts));
 }
 
 Result<std::unique_ptr<FrequencyActuator>> make_frequency(std::string_view name, std::string_view folder,

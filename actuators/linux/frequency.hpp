@@ -13,7 +13,9 @@ struct FrequencyLayout {
   std::int64_t units_per_khz;        ///< of all its numbers: 1 (kHz) or 1000 (Hz)
 };
 
-Result<std::unique_ptr<FrequencyActuator>> make_with_layout(std::string_view name, const std::filesystem::path& folder,
+/// One actuator for all `folders`, which are set together. At least one folder.
+Result<std::unique_ptr<FrequencyActuator>> make_with_layout(std::string_view name,
+                                                            std::span<const std::filesystem::path> folders,
                                                             const FrequencyLayout& layout, const Site& site);
 
 }  // namespace reins::actuators

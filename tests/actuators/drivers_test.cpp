@@ -187,6 +187,22 @@ TEST_F(Frequencies, WriteMinimumAndMaximumSoThatTheRangeNeverTurnsOver) {
   EXPECT_THAT(writes.take(), ElementsAre("scaling_governor", "scaling_min_freq", "scaling_max_freq"));
 }
 
+TEST_F(Frequencies, OfPoliciesThatMatchOnePatternAreSetTogether) {
+  tree_.cpufreq(0, {400000, 1600000});
+  tree_.cpufreq(1, {400000, 1600000});
+  put("scaling_max_freq", "1600000");
+  tree_.put("sys/devices/system/cpu/cpufreq/policy1/scaling_max_freq", "400000");
+  auto made = make_cpufreq("cpu", "sys/devices/system/cpu/cpufreq/policy*", site());
+  ASSERT_OK(made);
+  EXPECT_EQ(*(*made)->cap_khz(), 400000) << "the lowest cap of all";
+  EXPECT_OK((*made)->apply(FreqKhz{400000}));
+  EXPECT_EQ(at("scaling_setspeed"), "400000");
+  EXPECT_EQ(tree_.read("sys/devices/system/cpu/cpufreq/policy1/scaling_setspeed"), "400000");
+  made->reset();
+  EXPECT_EQ(at("scaling_governor"), "schedutil");
+  EXPECT_EQ(tree_.read("sys/devices/system/cpu/cpufreq/policy1/scaling_governor"), "schedutil");
+}
+
 TEST_F(Frequencies, OfDevfreqAreWrittenInHertz) {
   const std::string gpu = tree_.devfreq("gpu", {114750, 510000, 1109250});
   auto made = make_frequency("gpu", "sys/class/nowhere|sys/class/devfreq/*", site());
