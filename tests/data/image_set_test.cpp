@@ -1,0 +1,113 @@
+#include "data/image_set.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "core/file.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::data {
+namespace {
+
+using reins::testing::IsError;
+using ::testing::HasSubstr;
+
+TEST(Md5, GivesTheVectorsOfRfc1321) {
+  EXPECT_EQ(md5(""), "d41d8cd98f00b204e9800998ecf8427e");
+  EXPECT_EQ(md5("a"), "0cc175b9c0f1b6a831c399e269772661");
+  EXPECT_EQ(md5("abc"), "900150983cd24fb0d6963f7d28e17f72");
+  EXPECT_EQ(md5("message digest"), "f96b697d7cb7938d525a2f31aaf161d0");
+  EXPECT_EQ(md5("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"), "d174ab98d277d9f5a5611c2c9f419d9f");
+  EXPECT_EQ(md5("12345678901234567890123456789012345678901234567890123456789012345678901234567890"),
+            "57edf4a22be3c955ac49da2e2107b67a");
+}
+
+// A folder with files of CIFAR-10's binary layout whose pixels are their record's number.
+class Cifar10Test : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("reins-cifar-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  static std::string batch(int number) {
+    std::string bytes(30'730'000, '\0');
+    for (std::size_t i = 0; i < 10'000; ++i) {
+      bytes[i * 3073] = static_cast<char>((i + static_cast<std::size_t>(number)) % 10);
+      std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(i * 3073 + 1), 3072,
+                  static_cast<char>((i / 40 + static_cast<std::size_t>(number)) % 256));
+    }
+    return bytes;
+  }
+  void put(const std::string& name, const std::string& bytes) { ASSERT_OK(write_file_atomic(folder_ / name, bytes)); }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(Cifar10Test, SplitsTheFifthBatchAndReadsOnlyWhatASplitNeeds) {
+  put("data_batch_5.bin", batch(5));
+  auto validation = load_cifar10(folder_, Split::kValidation);
+  ASSERT_OK(validation);
+  ASSERT_EQ(validation->size(), 5000U);
+  EXPECT_EQ(validation->labels[0], (5000 + 5) % 10);
+  EXPECT_EQ(validation->image(0)[0], (5000 / 40 + 5) % 256);
+  EXPECT_EQ(validation->image(4999)[3071], (9999 / 40 + 5) % 256);
+  EXPECT_EQ(validation->name, "cifar10");
+  EXPECT_THAT(validation->provenance, HasSubstr("no known copy"));
+  EXPECT_THAT(load_cifar10(folder_, Split::kTrain), IsError(ErrorKind::kNotFound, HasSubstr("data_batch_1.bin")));
+  EXPECT_THAT(load_cifar10(folder_, Split::kTest), IsError(ErrorKind::kNotFound, HasSubstr("test_batch.bin")));
+}
+
+TEST_F(Cifar10Test, ComparesWithTheSumsBesideTheFiles) {
+  const std::string bytes = batch(0);
+  put("test_batch.bin", bytes);
+  put("MD5SUMS", md5(bytes) + "  test_batch.bin\n");
+  auto test = load_cifar10(folder_, Split::kTest);
+  ASSERT_OK(test);
+  EXPECT_EQ(test->size(), 10'000U);
+  EXPECT_THAT(test->provenance, HasSubstr("MD5SUMS file beside"));
+  put("MD5SUMS", std::string(32, '0') + "  test_batch.bin\n");
+  EXPECT_THAT(load_cifar10(folder_, Split::kTest), IsError(ErrorKind::kGarbled, HasSubstr("MD5SUMS")));
+}
+
+TEST_F(Cifar10Test, RefusesWrongLengthsAndLabels) {
+  std::string bytes = batch(0);
+  put("test_batch.bin", bytes.substr(0, bytes.size() - 1));
+  EXPECT_THAT(load_cifar10(folder_, Split::kTest), IsError(ErrorKind::kGarbled, HasSubstr("30729999")));
+  bytes[7 * 3073] = 10;
+  put("test_batch.bin", bytes);
+  EXPECT_THAT(load_cifar10(folder_, Split::kTest), IsError(ErrorKind::kGarbled, HasSubstr("record 7 has label 10")));
+}
+
+TEST(Synthetic, IsTheSameForASeedAndAnotherForAnother) {
+  const auto first = make_synthetic(Split::kTest, 1, 50);
+  EXPECT_EQ(first.pixels, make_synthetic(Split::kTest, 1, 50).pixels);
+  EXPECT_NE(first.pixels, make_synthetic(Split::kTest, 2, 50).pixels);
+  EXPECT_NE(first.pixels, make_synthetic(Split::kTrain, 1, 50).pixels);
+  // An image depends on its number alone.
+  const auto longer = make_synthetic(Split::kTest, 1, 60);
+  EXPECT_TRUE(std::equal(first.pixels.begin(), first.pixels.end(), longer.pixels.begin()));
+}
+
+TEST(Synthetic, DrawsEveryClassAboutEquallyOften) {
+  const auto images = make_synthetic(Split::kTrain, 3, 2000);
+  ASSERT_EQ(images.size(), 2000U);
+  ASSERT_EQ(images.pixels.size(), 2000U * 3072U);
+  std::array<int, 10> count{};
+  for (const auto label : images.labels) ++count.at(label);
+  // Binomial(2000, 0.1): deviation 13.4; five of them either way fails once in a million.
+  for (const int n : count) EXPECT_NEAR(n, 200, 68);
+}
+
+TEST(LoadImages, NamesTheKnownSets) {
+  EXPECT_THAT(load_images("imagenet", {}, Split::kTest, 1),
+              IsError(ErrorKind::kUsage, HasSubstr("known: cifar10, synthetic")));
+  EXPECT_THAT(load_images("cifar10", {}, Split::kTest, 1), IsError(ErrorKind::kUsage, HasSubstr("--data")));
+}
+
+}  // namespace
+}  // namespace reins::data
