@@ -18,7 +18,7 @@ constexpr std::string_view kStyle = R"css(
 --c1:#4aa8e0;--c2:#b892d6;--c3:#3fc79c;--c4:#f08a4b;--c5:#9db4d0;--c6:#e0ab45;--bad:#ff6b6b}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1180px;margin:0 auto;padding:32px 24px 64px}
+main{max-width:1320px;margin:0 auto;padding:32px 24px 64px}
 h1{font-size:26px;line-height:1.2;margin:0 0 4px;font-weight:650;letter-spacing:-.01em}
 h2{font-size:18px;margin:44px 0 8px;font-weight:650}
 h3{font-size:14.5px;margin:24px 0 6px;font-weight:600}
@@ -35,7 +35,7 @@ figcaption{margin-top:8px}svg{display:block;width:100%;height:auto;font-family:i
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:6px 10px}
 table{border-collapse:collapse;font-size:12.5px;font-variant-numeric:tabular-nums;width:100%;white-space:nowrap}
 th{font-weight:600;color:var(--mute);text-align:right;vertical-align:bottom;line-height:1.25;border-bottom:1px solid var(--axis)}
-th,td{padding:3px 7px}td{text-align:right;border-bottom:1px solid var(--grid)}.l{text-align:left}
+th,td{padding:3px 6px}td{text-align:right;border-bottom:1px solid var(--grid)}.l{text-align:left}
 tr:last-child td{border-bottom:0}tr.ruled td{border-top:1px solid var(--axis)}tbody tr:hover{background:var(--grid)}
 .grid{stroke:var(--grid);stroke-width:1}.axis{stroke:var(--axis);stroke-width:1}
 .tick{fill:var(--mute);font-size:11px}.title{fill:var(--fg);font-size:12px;font-weight:600}
@@ -165,7 +165,7 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
   html += "</dl>\n";
 
   html += "<h2>All policies</h2>\n<p class=\"mute\">Mean over " + std::to_string(evaluation.cells.size()) +
-          " cells, unweighted; the last three columns are means of per-cell energy ratios." +
+          " cells, unweighted; the columns \"energy to\" are means of per-cell ratios." +
           (evaluation.learned.size() > 1 ? " ± is the standard deviation over training seeds." : "") + "</p>\n";
   html += scrolled(summary_table(evaluation, false));
   for (const Headline& headline : headlines) {

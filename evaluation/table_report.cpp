@@ -62,6 +62,9 @@ Table summary_table(const Evaluation& evaluation, bool all_rows) {
   Table table({{"policy", Align::kLeft},
                {"energy/req\nmJ"},
                {"miss\n%"},
+               {"energy to\nschedutil"},
+               {"\nbest static"},
+               {"\noracle"},
                {"p50\nms"},
                {"p95\nms"},
                {"p99\nms"},
@@ -71,9 +74,6 @@ Table summary_table(const Evaluation& evaluation, bool all_rows) {
                {"reward"},
                {"switches\n/req"},
                {"shield\n/req"},
-               {"energy to\nschedutil"},
-               {"best\nstatic"},
-               {"\noracle"},
                {"note", Align::kLeft}});
   const SummaryRow* last = nullptr;
   for (const SummaryRow& row : rows) {
@@ -86,12 +86,12 @@ Table summary_table(const Evaluation& evaluation, bool all_rows) {
               std::to_string(evaluation.cells.size()) + " cells";
     }
     table.add({row.name, shown(row.at(Metric::kEnergy), kMilli, 1), shown(row.at(Metric::kMissRate), kPercent, 2),
+               shown(row.to_kernel, 1, 3), shown(row.to_best_static, 1, 3), shown(row.to_oracle, 1, 3),
                shown(row.at(Metric::kP50), kMilli, 0), shown(row.at(Metric::kP95), kMilli, 0),
                shown(row.at(Metric::kP99), kMilli, 0), shown(row.at(Metric::kAccuracy), kPercent, 2),
                evaluation.answers.empty() ? "-" : shown(row.at(Metric::kMeasuredAccuracy), kPercent, 2),
                shown(row.at(Metric::kFloorKept), kPercent, 1), shown(row.at(Metric::kReward), 1, 3),
-               shown(row.at(Metric::kSwitches), 1, 2), shown(row.at(Metric::kInterventions), 1, 2),
-               shown(row.to_kernel, 1, 3), shown(row.to_best_static, 1, 3), shown(row.to_oracle, 1, 3), note});
+               shown(row.at(Metric::kSwitches), 1, 2), shown(row.at(Metric::kInterventions), 1, 2), note});
   }
   return table;
 }

@@ -1,0 +1,19 @@
+// apps/reins.cpp: the command: one line per subcommand.
+#include <CLI/CLI.hpp>
+
+#include "apps/board_command.hpp"
+#include "apps/eval_command.hpp"
+#include "apps/restore_command.hpp"
+#include "apps/wiring.hpp"
+
+int main(int argc, char** argv) {
+  CLI::App app("Reins: a reinforcement-learned runtime controller for DNN inference on one board", "reins");
+  app.set_version_flag("--version", "reins " REINS_VERSION);
+  app.require_subcommand(1);
+  app.footer("Example:\n  reins eval --grid quick");
+  int exit_code = reins::apps::kOk;
+  reins::apps::register_board(app, exit_code);
+  reins::apps::register_eval(app, exit_code);
+  reins::apps::register_restore(app, exit_code);
+  return reins::apps::run(app, argc, argv, exit_code);
+}

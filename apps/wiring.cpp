@@ -1,0 +1,127 @@
+#include "apps/wiring.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "core/file.hpp"
+#include "inference/network_file.hpp"
+
+namespace reins::apps {
+
+namespace fs = std::filesystem;
+
+int exit_code_of(ErrorKind kind) noexcept {
+  switch (kind) {
+    case ErrorKind::kUsage:
+    case ErrorKind::kNotFound:
+    case ErrorKind::kGarbled:
+    case ErrorKind::kMismatch:
+      return kBadInput;
+    default:
+      return kFailed;
+  }
+}
+
+int report(const Error& error) {
+  std::string line = error.line();
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  std::fprintf(stderr, "reins: %s\n", line.c_str());
+  return exit_code_of(error.kind());
+}
+
+void warn(std::string_view line) {
+  std::fprintf(stderr, "reins: warning: %.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+fs::path shared_folder(std::string_view what) {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  if (!error) {
+    const fs::path installed = program.parent_path().parent_path() / "share" / "reins" / what;
+    if (fs::is_directory(installed, error)) return installed;
+  }
+  return fs::path(REINS_APPS_SOURCE_DIR) / what;
+}
+
+fs::path default_network() { return shared_folder("assets") / "networks" / "cifar10-group4" / "network.rnet"; }
+
+Result<boards::Board> open_board(const std::string& board) {
+  if (board == "host") return boards::discover_host("/");
+  return boards::find_board(board, shared_folder("boards"));
+}
+
+Result<inference::NetworkFacts> read_facts(const fs::path& network) {
+  REINS_ASSIGN(const inference::NetworkFile file, inference::NetworkFile::open(network));
+  return file.network().facts;
+}
+
+void add_board_option(CLI::App& command, std::string& board) {
+  command.add_option("--board", board, "a board by name, the path of a board file, or 'host' for this machine")
+      ->capture_default_str()
+      ->type_name("NAME|PATH|host");
+}
+
+void add_workbench_options(CLI::App& command, WorkbenchOptions& options) {
+  add_board_option(command, options.board);
+  command.add_option("--network", options.network, "network file (default: the shipped CIFAR-10 network)")
+      ->type_name("FILE");
+  command.add_option("--answers", options.answers, "recorded answers (default: answers.rans beside the network)")
+      ->type_name("FILE");
+  command.add_option("--profile", options.profile, "profile CSV (default: taken on the emulated board)")
+      ->type_name("FILE");
+}
+
+Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options) {
+  REINS_ASSIGN(boards::Board board, open_board(options.board));
+  const fs::path network = options.network.empty() ? default_network() : fs::path(options.network);
+  REINS_ASSIGN(inference::NetworkFacts facts, read_facts(network));
+  std::optional<inference::Answers> answers;
+  const fs::path beside = network.parent_path() / "answers.rans";
+  std::error_code error;
+  if (!options.answers.empty() || fs::exists(beside, error)) {
+    const fs::path path = options.answers.empty() ? beside : fs::path(options.answers);
+    REINS_ASSIGN(answers, inference::Answers::read(path));
+    if (answers->network_fingerprint() != facts.fingerprint) {
+      return fail(ErrorKind::kMismatch, "the answers were recorded with another network", path.native(),
+                  "record them again, or name those of this network with --answers");
+    }
+  }
+  std::optional<fs::path> profile;
+  if (!options.profile.empty()) profile = options.profile;
+  return evaluation::Workbench::make(std::move(board), std::move(facts), std::move(answers), profile);
+}
+
+Status JsonOption::write(const std::string& text) const {
+  if (!wanted()) return {};
+  if (!file.empty()) return write_file_atomic(file, text);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return {};
+}
+
+void add_json_option(CLI::App& command, JsonOption& json) {
+  json.option =
+      command.add_option("--json", json.file, "write JSON to FILE, or to standard output in place of the text")
+          ->expected(0, 1)
+          ->type_name("[FILE]");
+}
+
+int run(CLI::App& app, int argc, char** argv, const int& exit_code) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);  // help and version
+  } catch (const CLI::ParseError& error) {
+    std::string line = error.what();
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    std::string command = app.get_name();
+    for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+      at = at->get_subcommands().front();
+      command += " " + at->get_name();
+    }
+    std::fprintf(stderr, "%s: %s; see '%s --help'\n", app.get_name().c_str(), line.c_str(), command.c_str());
+    return kBadInput;
+  }
+  return exit_code;
+}
+
+}  // namespace reins::apps

@@ -1,0 +1,58 @@
+// apps/wiring.hpp: what the subcommands share: where boards and networks lie, the common options, errors and exit
+// codes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "core/result.hpp"
+#include "evaluation/workbench.hpp"
+
+namespace reins::apps {
+
+inline constexpr int kOk = 0, kFailed = 1, kBadInput = 2;
+
+/// Bad input (usage, not_found, garbled, mismatch) -> 2, everything else -> 1.
+int exit_code_of(ErrorKind kind) noexcept;
+/// Prints "reins: <one line>" to standard error and gives the exit code.
+int report(const Error& error);
+void warn(std::string_view line);
+
+/// `boards`, `assets`, ...: <folder of the program>/../share/reins/<what> where that exists (installed), else the
+/// source tree's.
+std::filesystem::path shared_folder(std::string_view what);
+/// The shipped network, trained on CIFAR-10.
+std::filesystem::path default_network();
+
+/// A name, a path, or "host". Errors: those of boards::find_board and discover_host.
+Result<boards::Board> open_board(const std::string& board);
+/// The facts of a network file. Errors: those of NetworkFile::open.
+Result<inference::NetworkFacts> read_facts(const std::filesystem::path& network);
+
+/// A board with a network on it. Empty paths: the shipped network; the answers beside it; a profile taken on the
+/// emulated board.
+struct WorkbenchOptions {
+  std::string board = "odroid-xu3";
+  std::string network, answers, profile;
+};
+void add_board_option(CLI::App& command, std::string& board);
+void add_workbench_options(CLI::App& command, WorkbenchOptions& options);
+Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options);
+
+/// `--json [FILE]`: to the file, or to standard output without one.
+struct JsonOption {
+  CLI::Option* option = nullptr;
+  std::string file;
+  bool wanted() const { return option != nullptr && option->count() > 0; }
+  bool to_stdout() const { return wanted() && file.empty(); }
+  /// Writes where it was asked to.
+  Status write(const std::string& text) const;
+};
+void add_json_option(CLI::App& command, JsonOption& json);
+
+/// Parses and runs; prints errors of the command line as one line. The exit code.
+int run(CLI::App& app, int argc, char** argv, const int& exit_code);
+
+}  // namespace reins::apps
