@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -53,7 +54,9 @@ class FakeDriver final : public control::Driver {
     reply.energy_j = 0.5;
     reply.energy_source = energy_source_;
     reply.decision_ns = 250;
-    if (reply.predicted == kFailingClass) reply.error = Error(ErrorKind::kIo, "the accelerator hung", "engine");
+    reply.emulated = emulated_;
+    if (std::memcmp(input.data, kCurse.data(), kCurse.size()) == 0)
+      reply.error = Error(ErrorKind::kIo, "the accelerator hung", "engine");
     waiting_.push_back(std::move(reply));
     ++metrics_.offered;
     wake();
@@ -88,6 +91,7 @@ class FakeDriver final : public control::Driver {
     metrics.board = "fake";
     metrics.mapping = "big";
     metrics.level = 2;
+    metrics.emulated = emulated_;
     metrics.energy_source = energy_source_;
     metrics.energy_j = 0.5 * static_cast<double>(metrics_.served);
     return metrics;
@@ -103,7 +107,7 @@ class FakeDriver final : public control::Driver {
   }
 
   // What a test sets and sees.
-  static constexpr int kFailingClass = 13;
+  static constexpr std::string_view kCurse = "\r\r\r\r\r\r\r\r\r\r\r\r";  ///< an input that begins like this fails
   void hold(bool held) {
     const std::lock_guard lock(mutex_);
     held_ = held;
@@ -116,6 +120,10 @@ class FakeDriver final : public control::Driver {
   void set_energy_source(std::string source) {
     const std::lock_guard lock(mutex_);
     energy_source_ = std::move(source);
+  }
+  void set_emulated(bool emulated) {
+    const std::lock_guard lock(mutex_);
+    emulated_ = emulated;
   }
   std::size_t waiting() const {
     const std::lock_guard lock(mutex_);
@@ -154,7 +162,7 @@ class FakeDriver final : public control::Driver {
   std::string energy_source_ = "modelled";
   std::size_t capacity_ = 1000;
   int goal_changes_ = 0;
-  bool held_ = false, stopped_ = false;
+  bool held_ = false, stopped_ = false, emulated_ = false;
   int event_, wake_;
   std::thread worker_;
 };

@@ -252,7 +252,7 @@ TEST(Server, TheDriversFullQueueIsOverloadToo) {
 TEST(Server, AnEngineThatFailsIsReportedForThatRequestAlone) {
   RunningServer running;
   RawClient client(running.server->endpoint());
-  const std::string cursed(12, static_cast<char>(FakeDriver::kFailingClass));
+  const std::string cursed(FakeDriver::kCurse);
   const auto fault = client.ask<Fault>(infer_request(1, cursed));
   EXPECT_EQ(fault.code, Code::kInternal);
   EXPECT_THAT(fault.message, HasSubstr("the accelerator hung"));
