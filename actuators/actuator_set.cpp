@@ -41,7 +41,7 @@ ActuatorSet ActuatorSet::make(const boards::Board& board, const Options& options
       std::any_of(board.clusters.begin(), board.clusters.end(), [](const auto& c) { return !c.control.empty(); });
   Site site{options.root, nullptr};
   std::optional<Error> unsafe;  // what cannot be put back is not changed
-  if (quota || any) {
+  if ((quota || any) && !options.state_file.empty()) {
     auto restore = RestoreFile::open(options.state_file, options.root);
     if (restore) {
       site.restore = std::move(*restore);

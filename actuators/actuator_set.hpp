@@ -27,8 +27,9 @@ Setting governed_by(boards::Governor governor) noexcept;
 class ActuatorSet {
  public:
   struct Options {
-    std::filesystem::path root;        ///< "/" on a machine
-    std::filesystem::path state_file;  ///< where what was found is saved; see RestoreFile
+    std::filesystem::path root;  ///< "/" on a machine
+    std::filesystem::path
+        state_file;  ///< where what was found is saved; see RestoreFile. Empty: only to look, apply() refuses
   };
   /// A control that is not there or not writable, and how to get it.
   struct Missing {
@@ -45,6 +46,8 @@ class ActuatorSet {
   const std::vector<Missing>& missing() const noexcept { return missing_; }
   /// Null where the cluster's frequency cannot be set.
   FrequencyActuator* frequency(ClusterId cluster) const noexcept;
+  /// Null where no mapping has a quota, or the group of this process cannot be limited.
+  Actuator* quota() const noexcept { return quota_.get(); }
 
   /// In force when it returns; hands out what is in force, rounded and capped. A cluster without a control (a host
   /// without DVFS) takes the one frequency its board file names, as a no-op. Errors: as in Actuator, and those of

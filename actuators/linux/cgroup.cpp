@@ -117,6 +117,8 @@ class CgroupQuota final : public Actuator {
 
   Status save() {
     if (saved_on_disk_) return {};
+    if (site_.restore == nullptr)
+      return fail(ErrorKind::kUnsupported, "was opened to be looked at, not to be set", name_);
     saved_ = {{std::filesystem::path(quota_.path()).lexically_relative(site_.root).native(), found_}};
     REINS_TRY(site_.restore->add(saved_));
     saved_on_disk_ = true;

@@ -12,7 +12,7 @@
 
 namespace reins::actuators {
 
-/// Where actuators work: the root ("/" on a machine), and where what they find is saved.
+/// Where actuators work: the root ("/" on a machine), and where what they find is saved (null: they refuse to set).
 struct Site {
   std::filesystem::path root;
   std::shared_ptr<RestoreFile> restore;

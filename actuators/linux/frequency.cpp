@@ -136,6 +136,8 @@ class Frequency final : public FrequencyActuator {
 
   Status save() {
     if (saved_on_disk_) return {};
+    if (site_.restore == nullptr)
+      return fail(ErrorKind::kUnsupported, "was opened to be looked at, not to be set", name_);
     const std::string base = folder_.lexically_relative(site_.root).native();
     const auto at = [&](std::string_view file) { return base + "/" + std::string(file); };
     saved_ = {{at(layout_.governor), std::string(found_governor_.text())},

@@ -112,6 +112,16 @@ TEST_F(ActuatorSetTest, ChangesNothingWhereItCannotSave) {
   EXPECT_EQ(governor(4), "schedutil");
 }
 
+TEST_F(ActuatorSetTest, WithoutAStateFileItOnlyLooks) {
+  lay();
+  const auto before = tree_.snapshot("");
+  ActuatorSet set = ActuatorSet::make(two_clusters(), {tree_.root(), {}});
+  EXPECT_TRUE(set.missing().empty());
+  EXPECT_EQ(*set.frequency(kBig)->present(), Setting(GovernorName("schedutil")));
+  EXPECT_THAT(set.apply({kBig, FreqKhz{200000}}), IsError(ErrorKind::kUnsupported, HasSubstr("looked at")));
+  EXPECT_EQ(tree_.snapshot(""), before);
+}
+
 TEST_F(ActuatorSetTest, RestoresTheOthersWhenOneFails) {
   lay();
   ActuatorSet set = make(two_clusters());

@@ -1,0 +1,64 @@
+#include "apps/restore_command.hpp"
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "actuators/restore_file.hpp"
+#include "apps/wiring.hpp"
+
+namespace reins::apps {
+namespace {
+
+struct Options {
+  std::string state = kDefaultStateFile;
+  std::string root = "/";
+  JsonOption json;
+};
+
+bool still_to_do(const actuators::RestoreReport::Line& line) {
+  return line.error && line.error->kind() != ErrorKind::kNotFound && line.error->kind() != ErrorKind::kGone;
+}
+
+Result<int> restore(const Options& options) {
+  REINS_ASSIGN(const actuators::RestoreReport report, actuators::RestoreFile::restore_all(options.state, options.root));
+  nlohmann::json lines = nlohmann::json::array();
+  int failed = 0;
+  for (const auto& line : report.lines) {
+    failed += still_to_do(line) ? 1 : 0;
+    lines.push_back({{"path", "/" + line.saved.path}, {"value", line.saved.value}, {"ok", !line.error.has_value()}});
+    if (line.error) lines.back()["error"] = line.error->line();
+    if (options.json.to_stdout()) continue;
+    if (line.error) {
+      std::fprintf(stderr, "reins: %s\n", line.error->line().c_str());
+    } else {
+      std::printf("put back %s to /%s\n", line.saved.value.c_str(), line.saved.path.c_str());
+    }
+  }
+  if (report.lines.empty() && !options.json.to_stdout()) std::printf("nothing to put back\n");
+  const nlohmann::json document = {{"state", options.state}, {"complete", failed == 0}, {"lines", lines}};
+  if (options.json.wanted()) REINS_TRY(options.json.write(document.dump(2) + "\n"));
+  return failed == 0 ? kOk : kFailed;
+}
+
+}  // namespace
+
+void register_restore(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("restore", "put back governors, frequencies and quotas that a killed run left");
+  command->add_option("--state", options->state, "the file in which the run saved what it found")
+      ->capture_default_str()
+      ->type_name("FILE");
+  command->add_option("--root", options->root, "a tree laid out like /, instead of this machine")
+      ->capture_default_str()
+      ->type_name("DIR");
+  add_json_option(*command, options->json);
+  command->footer("Example:\n  sudo reins restore");
+  command->callback([options, &exit_code] {
+    const Result<int> done = restore(*options);
+    exit_code = done ? *done : report(done.error());
+  });
+}
+
+}  // namespace reins::apps
