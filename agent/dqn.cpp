@@ -1,0 +1,608 @@
+#include "agent/dqn.hpp"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <sstream>
+
+#include "agent/replay.hpp"
+#include "agent/schedule.hpp"
+#include "core/assert.hpp"
+#include "core/file.hpp"
+
+namespace reins::agent {
+
+using policies::ActionMask;
+using policies::HeadChoice;
+using policies::LayerName;
+using policies::NetworkShape;
+using policies::PolicyNetwork;
+
+// -- the maths
+// ------------------------------------------------------------------------------------------------------------
+
+float masked_max(std::span<const float> values, std::uint64_t mask) noexcept {
+  REINS_ASSERT(mask != 0);
+  float best = values[static_cast<std::size_t>(std::countr_zero(mask))];
+  for (; mask != 0; mask &= mask - 1) best = std::max(best, values[static_cast<std::size_t>(std::countr_zero(mask))]);
+  return best;
+}
+
+double td_target(double reward, double time_s, double rho, double scale, double discount, double bootstrap) noexcept {
+  const double paid = scale * (reward - rho * time_s);
+  return discount == 0 ? paid : paid + discount * bootstrap;
+}
+
+double huber_loss(double error, double delta) noexcept {
+  const double size = std::abs(error);
+  return size <= delta ? 0.5 * error * error : delta * (size - 0.5 * delta);
+}
+
+double huber_slope(double error, double delta) noexcept { return std::clamp(error, -delta, delta); }
+
+void adam_step(std::span<float> params, std::span<const float> grads, std::span<float> first, std::span<float> second,
+               std::int64_t step, double learning_rate) noexcept {
+  constexpr float kFirst = 0.9F, kSecond = 0.999F, kEpsilon = 1e-8F;
+  const double first_bias = 1 - std::pow(0.9, static_cast<double>(step));
+  const double second_bias = 1 - std::pow(0.999, static_cast<double>(step));
+  const auto rate = static_cast<float>(learning_rate / first_bias);
+  const auto root = static_cast<float>(1 / std::sqrt(second_bias));
+  float* p = params.data();
+  const float* g = grads.data();
+  float* m = first.data();
+  float* v = second.data();
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    m[i] = kFirst * m[i] + (1 - kFirst) * g[i];
+    v[i] = kSecond * v[i] + (1 - kSecond) * g[i] * g[i];
+    p[i] -= rate * m[i] / (std::sqrt(v[i]) * root + kEpsilon);
+  }
+}
+
+namespace {
+
+// -- the network
+// ----------------------------------------------------------------------------------------------------------
+
+/// The weights as four wide layers in one flat array: few large products instead of many small ones. Layer 3 takes
+/// [h, conditions] (T + M + L + 1) to the hidden layers of all heads (4 x head); layer 4 those to [V | M | L | P | P].
+/// What a head may not see is a weight that stays zero (`live` is 0 there).
+struct FlatLayout {
+  struct Part {
+    std::size_t in, out, weight, bias;
+  };
+  NetworkShape shape;
+  std::array<Part, 4> parts{};
+  std::size_t outputs = 0, total = 0;
+  std::array<std::size_t, 4> head_at{};  // first output of each head
+
+  explicit FlatLayout(const NetworkShape& s) : shape(s) {
+    outputs = 1 + s.mappings + s.levels + 2 * s.opps;
+    head_at = {1, 1 + s.mappings, 1 + s.mappings + s.levels, 1 + s.mappings + s.levels + s.opps};
+    const std::array<std::pair<std::size_t, std::size_t>, 4> sizes = {
+        {{s.features, s.trunk}, {s.trunk, s.trunk}, {s.trunk + s.conditions(), 4 * s.head}, {4 * s.head, outputs}}};
+    for (std::size_t i = 0; i < 4; ++i) {
+      const auto [in, out] = sizes[i];
+      parts[i] = {in, out, total, total + in * out};
+      total += in * out + out;
+    }
+  }
+
+  /// Calls f(flat index, layer, index into its weights) for every weight of a PolicyNetwork, and for biases with `bias`
+  /// true.
+  template <typename F>
+  void each_row(F f) const {
+    const NetworkShape& s = shape;
+    const auto rows = [&](const Part& part, std::size_t row, std::size_t column, LayerName layer, std::size_t from,
+                          std::size_t count, std::size_t width) {
+      for (std::size_t i = 0; i < count; ++i)
+        f(part.weight + (row + i) * part.out + column, layer, (from + i) * width, width, false);
+    };
+    rows(parts[0], 0, 0, LayerName::kTrunk1, 0, s.features, s.trunk);
+    f(parts[0].bias, LayerName::kTrunk1, 0, s.trunk, true);
+    rows(parts[1], 0, 0, LayerName::kTrunk2, 0, s.trunk, s.trunk);
+    f(parts[1].bias, LayerName::kTrunk2, 0, s.trunk, true);
+    const std::array<std::size_t, 4> conditions = {0, s.mappings, s.mappings + s.levels, s.conditions()};
+    const std::array<std::size_t, 4> widths = {s.mappings, s.levels, s.opps, s.opps};
+    for (std::size_t i = 0; i < 4; ++i) {
+      const auto hidden = static_cast<LayerName>(static_cast<std::size_t>(LayerName::kMappingHidden) + i);
+      const auto out = static_cast<LayerName>(static_cast<std::size_t>(LayerName::kMappingOut) + i);
+      rows(parts[2], 0, i * s.head, hidden, 0, s.trunk + conditions[i], s.head);
+      f(parts[2].bias + i * s.head, hidden, 0, s.head, true);
+      rows(parts[3], i * s.head, head_at[i], out, 0, s.head, widths[i]);
+      f(parts[3].bias + head_at[i], out, 0, widths[i], true);
+    }
+    rows(parts[3], 0, 0, LayerName::kValueOut, 0, s.head, 1);
+    f(parts[3].bias, LayerName::kValueOut, 0, 1, true);
+  }
+
+  void to_network(const float* flat, PolicyNetwork& network) const {
+    each_row([&](std::size_t at, LayerName name, std::size_t index, std::size_t count, bool bias) {
+      policies::DenseLayer& layer = network[name];
+      std::copy_n(flat + at, count, (bias ? layer.bias : layer.weight).data() + index);
+    });
+  }
+  void from_network(const PolicyNetwork& network, float* flat) const {
+    each_row([&](std::size_t at, LayerName name, std::size_t index, std::size_t count, bool bias) {
+      const policies::DenseLayer& layer = network[name];
+      std::copy_n((bias ? layer.bias : layer.weight).data() + index, count, flat + at);
+    });
+  }
+};
+
+/// Uniform in +-1/sqrt(inputs), as torch::nn::Linear; drawn from our own stream, so the same with every libtorch.
+PolicyNetwork initial_network(const NetworkShape& shape, Rng& rng) {
+  PolicyNetwork network = PolicyNetwork::zeros(shape);
+  for (policies::DenseLayer& layer : network.layers) {
+    const double bound = 1 / std::sqrt(static_cast<double>(layer.in));
+    for (float& w : layer.weight) w = static_cast<float>(rng.uniform(-bound, bound));
+    for (float& b : layer.bias) b = static_cast<float>(rng.uniform(-bound, bound));
+  }
+  return network;
+}
+
+/// libtorch's exceptions end here.
+template <typename F>
+auto guarded(std::string_view doing, F f) -> decltype(f()) {
+  try {
+    return f();
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    return fail(ErrorKind::kInternal, "libtorch: " + text.substr(0, text.find('\n')), doing);
+  }
+}
+
+torch::Tensor viewed(std::vector<float>& values, std::size_t from, std::size_t rows, std::size_t columns) {
+  return torch::from_blob(values.data() + from, {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)});
+}
+
+}  // namespace
+
+// -- the learner
+// ----------------------------------------------------------------------------------------------------------
+
+struct Dqn::Impl {
+  DqnConfig config;
+  policies::ActionSpace space;
+  FlatLayout layout;
+  std::vector<float> params, target, grads, first, second, live;
+  std::array<torch::Tensor, 4> weights, biases;  // leaves that lie in `params`; their gradients lie in `grads`
+  PolicyNetwork scratch;                         // on its way from `params` to the fast forward pass
+  policies::NetworkForward online, target_forward;
+  NStepAssembler assembler;
+  Replay replay;
+  Batch batch;
+  std::vector<float> conditions, out_grad;
+  Rng act_rng, sample_rng, seed_rng;
+  std::int64_t steps = 0, updates = 0, episodes = 0;
+  double mean_reward = 0, mean_dt_s = 0, mean_square = 0;
+  LinearSchedule epsilon, learning_rate;
+
+  Impl(const DqnConfig& c, const policies::ActionSpace& s, PolicyNetwork initial, policies::NetworkForward forward)
+      : config(c),
+        space(s),
+        layout(initial.shape),
+        params(layout.total),
+        target(layout.total),
+        grads(layout.total),
+        first(layout.total),
+        second(layout.total),
+        live(layout.total),
+        scratch(std::move(initial)),
+        online(forward),
+        target_forward(forward),
+        assembler(static_cast<std::size_t>(c.n_step), c.tau_s, layout.shape.features),
+        replay(static_cast<std::size_t>(c.replay_capacity), layout.shape.features),
+        act_rng(Rng(static_cast<std::uint64_t>(c.seed)).fork(1)),
+        sample_rng(Rng(static_cast<std::uint64_t>(c.seed)).fork(2)),
+        seed_rng(Rng(static_cast<std::uint64_t>(c.seed)).fork(3)),
+        epsilon{c.epsilon_start, c.epsilon_end, c.epsilon_steps},
+        learning_rate{c.learning_rate, c.learning_rate_end, c.steps} {
+    layout.from_network(scratch, params.data());
+    target = params;
+    layout.each_row([&](std::size_t at, LayerName, std::size_t, std::size_t count, bool) {
+      std::fill_n(live.data() + at, count, 1.0F);
+    });
+    for (std::size_t i = 0; i < 4; ++i) {
+      const FlatLayout::Part& part = layout.parts[i];
+      weights[i] = viewed(params, part.weight, part.in, part.out).requires_grad_();
+      biases[i] = viewed(params, part.bias, 1, part.out).squeeze(0).requires_grad_();
+      weights[i].mutable_grad() = viewed(grads, part.weight, part.in, part.out);
+      biases[i].mutable_grad() = viewed(grads, part.bias, 1, part.out).squeeze(0);
+    }
+    const auto rows = static_cast<std::size_t>(c.batch);
+    conditions.resize(rows * layout.shape.conditions());
+    out_grad.resize(rows * layout.outputs);
+  }
+
+  void refresh(policies::NetworkForward& forward, const std::vector<float>& from) {
+    layout.to_network(from.data(), scratch);
+    forward.load(scratch);
+  }
+
+  double rho() const noexcept { return mean_dt_s > 0 ? mean_reward / mean_dt_s : 0; }
+  double scale() const noexcept {
+    return config.normalise_reward ? config.reward_scale / (std::sqrt(mean_square) + 1e-8) : config.reward_scale;
+  }
+
+  void condition(const HeadChoice& choice, float* row) const {
+    const NetworkShape& s = layout.shape;
+    std::fill_n(row, s.conditions(), 0.0F);
+    row[choice.mapping] = 1;
+    row[s.mappings + choice.level] = 1;
+    row[s.mappings + s.levels] = space.mappings[choice.mapping].relative[choice.opp];
+  }
+
+  /// B x O observations and B x C conditions to B x [V | M | L | P | P].
+  torch::Tensor forward(const torch::Tensor& obs, const torch::Tensor& given) const {
+    torch::Tensor h = torch::relu(torch::addmm(biases[0], obs, weights[0]));
+    h = torch::relu(torch::addmm(biases[1], h, weights[1]));
+    const torch::Tensor u = torch::relu(torch::addmm(biases[2], torch::cat({h, given}, 1), weights[2]));
+    return torch::addmm(biases[3], u, weights[3]);
+  }
+
+  /// The four heads' losses of transition b given its outputs `q`, with their gradients into `grad`.
+  void head_losses(std::size_t b, const float* q, double target_q, float* grad, LearnStats& stats) const {
+    const NetworkShape& s = layout.shape;
+    const HeadChoice c = batch.choice[b];
+    const ActionMask& mask = batch.mask[b];
+    const std::span<const float> mapping(q + layout.head_at[0], s.mappings), level(q + layout.head_at[1], s.levels),
+        opp(q + layout.head_at[2], s.opps), park(q + layout.head_at[3], s.opps);
+    double mean = 0;
+    const int allowed = std::popcount(mask.mappings);
+    for (std::size_t m = 0; m < s.mappings; ++m)
+      mean += ((mask.mappings >> m) & 1U) != 0 ? static_cast<double>(mapping[m]) / allowed : 0.0;
+
+    // V is part of value and target alike in all heads but the last.
+    const std::uint64_t opps = mask.opps[c.mapping];
+    const std::array<double, 4> errors = {
+        static_cast<double>(mapping[c.mapping]) - mean - static_cast<double>(masked_max(level, mask.levels)),
+        static_cast<double>(level[c.level]) - static_cast<double>(masked_max(opp, opps)),
+        static_cast<double>(opp[c.opp]) - static_cast<double>(masked_max(park, opps)),
+        static_cast<double>(q[0]) + static_cast<double>(park[c.park]) - target_q};
+    std::array<float, 4> slopes{};
+    const auto rows = static_cast<double>(batch.size);
+    for (std::size_t i = 0; i < 4; ++i) {
+      stats.loss += huber_loss(errors[i], config.huber) / rows;
+      slopes[i] = static_cast<float>(huber_slope(errors[i], config.huber) / rows);
+    }
+    stats.td_error += std::abs(errors[3]) / rows;
+    stats.value += (static_cast<double>(q[0]) + static_cast<double>(park[c.park])) / rows;
+
+    std::fill_n(grad, layout.outputs, 0.0F);
+    grad[0] = slopes[0] + slopes[1] + slopes[2] + slopes[3];
+    for (std::size_t m = 0; m < s.mappings; ++m) {
+      if (((mask.mappings >> m) & 1U) != 0) grad[layout.head_at[0] + m] -= slopes[0] / static_cast<float>(allowed);
+    }
+    grad[layout.head_at[0] + c.mapping] += slopes[0];
+    grad[layout.head_at[1] + c.level] += slopes[1];
+    grad[layout.head_at[2] + c.opp] += slopes[2];
+    grad[layout.head_at[3] + c.park] += slopes[3];
+  }
+};
+
+Dqn::Dqn(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Dqn::~Dqn() = default;
+
+Result<std::unique_ptr<Dqn>> Dqn::make(const DqnConfig& config, std::size_t features,
+                                       const policies::ActionSpace& space) {
+  const NetworkShape shape =
+      NetworkShape::of(features, space, static_cast<std::size_t>(config.trunk), static_cast<std::size_t>(config.head));
+  REINS_TRY(shape.check());
+  Rng rng = Rng(static_cast<std::uint64_t>(config.seed)).fork(0);
+  PolicyNetwork initial = initial_network(shape, rng);
+  REINS_ASSIGN(policies::NetworkForward forward, policies::NetworkForward::make(initial, space));
+  return guarded("making the learner", [&]() -> Result<std::unique_ptr<Dqn>> {
+    at::set_num_threads(1);  // the batches are far too small to be worth sharing
+    return std::unique_ptr<Dqn>(new Dqn(std::make_unique<Impl>(config, space, std::move(initial), std::move(forward))));
+  });
+}
+
+policies::Action Dqn::act(std::span<const float> obs, const ActionMask& mask) noexcept {
+  const double chance = epsilon();
+  policies::HeadDraws draws = policies::kGreedy;
+  for (auto& draw : draws) {
+    if (impl_->act_rng.uniform() < chance) draw = static_cast<std::int64_t>(impl_->act_rng.next() >> 1);
+  }
+  return policies::action_of(impl_->online.choose(obs, mask, draws));
+}
+
+policies::Action Dqn::greedy(std::span<const float> obs, const ActionMask& mask) const noexcept {
+  return policies::action_of(impl_->online.choose(obs, mask));
+}
+
+Status Dqn::observe(std::span<const float> obs, const ActionMask& mask, const Step& next) {
+  Impl& self = *impl_;
+  const auto finite = [](float x) { return std::isfinite(x); };
+  if (!std::isfinite(next.reward) || !std::isfinite(next.dt_s) || next.dt_s < 0 ||
+      !std::all_of(next.obs.begin(), next.obs.end(), finite)) {
+    return fail(ErrorKind::kGarbled, "a reward, time or observation is not a finite number", "the environment's step");
+  }
+  const policies::Action& a = next.applied;
+  const std::size_t mappings = self.space.mappings.size();
+  if (!a.mapping.valid() || a.mapping.index() >= mappings || !a.level.valid() || a.level.index() >= self.space.levels ||
+      !a.opp.valid() || a.opp.index() >= self.space.opps(a.mapping) || !a.park.valid() ||
+      a.park.index() >= self.space.opps(a.mapping)) {
+    return fail(ErrorKind::kGarbled, "the applied action lies outside the action space", "the environment's step");
+  }
+  ++self.steps;
+  const double share = 1 / static_cast<double>(std::min(self.steps, self.config.rate_steps));
+  self.mean_reward += share * (next.reward - self.mean_reward);
+  self.mean_dt_s += share * (next.dt_s - self.mean_dt_s);
+  const double paid = next.reward - (self.config.differential ? self.rho() * next.dt_s : 0);
+  self.mean_square += share * (paid * paid - self.mean_square);
+  for (const Transition& t : self.assembler.push(obs, mask, policies::choice_of(a), next)) self.replay.add(t);
+  if (next.end != StepEnd::kRunning) ++self.episodes;
+  return {};
+}
+
+bool Dqn::ready() const noexcept {
+  return impl_->replay.size() >=
+         static_cast<std::size_t>(std::min(impl_->config.learn_start, impl_->config.replay_capacity));
+}
+
+Result<LearnStats> Dqn::learn() {
+  REINS_ASSERT(ready());
+  Impl& self = *impl_;
+  const DqnConfig& config = self.config;
+  Batch& batch = self.batch;
+  self.replay.sample(self.sample_rng, static_cast<std::size_t>(config.batch), batch);
+  const NetworkShape& shape = self.layout.shape;
+  const std::size_t rows = batch.size;
+
+  return guarded("an update", [&]() -> Result<LearnStats> {
+    // Q of the actions taken, all heads along their prefix.
+    for (std::size_t b = 0; b < rows; ++b)
+      self.condition(batch.choice[b], self.conditions.data() + b * shape.conditions());
+    const torch::Tensor obs = viewed(batch.obs, 0, rows, shape.features);
+    const torch::Tensor q = self.forward(obs, viewed(self.conditions, 0, rows, shape.conditions()));
+    const float* values = q.data_ptr<float>();
+
+    // Targets and the gradient of the loss with respect to q.
+    LearnStats stats;
+    const double rho = config.differential ? self.rho() : 0;
+    for (std::size_t b = 0; b < rows; ++b) {
+      double bootstrap = 0;
+      if (batch.discount[b] > 0) {
+        const std::span<const float> next_obs(batch.next_obs.data() + b * shape.features, shape.features);
+        const HeadChoice next =
+            (config.double_q ? self.online : self.target_forward).choose(next_obs, batch.next_mask[b]);
+        bootstrap = static_cast<double>(self.target_forward.park_value(next_obs, next));
+      }
+      const double target = td_target(static_cast<double>(batch.reward[b]), static_cast<double>(batch.time_s[b]), rho,
+                                      self.scale(), static_cast<double>(batch.discount[b]), bootstrap);
+      self.head_losses(b, values + b * self.layout.outputs, target, self.out_grad.data() + b * self.layout.outputs,
+                       stats);
+    }
+    if (!std::isfinite(stats.loss)) {
+      return fail(ErrorKind::kInternal, "the loss is not finite", "an update", "lower learning_rate or reward_scale");
+    }
+
+    // Descend, clipped.
+    std::fill(self.grads.begin(), self.grads.end(), 0.0F);
+    q.backward(viewed(self.out_grad, 0, rows, self.layout.outputs));
+    double square = 0;
+    for (std::size_t i = 0; i < self.grads.size(); ++i) {
+      self.grads[i] *= self.live[i];
+      square += static_cast<double>(self.grads[i]) * static_cast<double>(self.grads[i]);
+    }
+    stats.grad_norm = std::sqrt(square);
+    if (stats.grad_norm > config.grad_clip) {
+      const auto shrink = static_cast<float>(config.grad_clip / stats.grad_norm);
+      for (float& g : self.grads) g *= shrink;
+    }
+    ++self.updates;
+    adam_step(self.params, self.grads, self.first, self.second, self.updates, self.learning_rate.at(self.steps));
+    self.refresh(self.online, self.params);
+
+    if (self.updates % config.target_period == 0) {
+      const auto rate = static_cast<float>(config.target_rate);
+      for (std::size_t i = 0; i < self.params.size(); ++i) self.target[i] += rate * (self.params[i] - self.target[i]);
+      self.refresh(self.target_forward, self.target);
+    }
+    return stats;
+  });
+}
+
+PolicyNetwork Dqn::network(bool averaged) const {
+  PolicyNetwork network = PolicyNetwork::zeros(impl_->layout.shape);
+  impl_->layout.to_network((averaged ? impl_->target : impl_->params).data(), network);
+  return network;
+}
+
+policies::HeadValues Dqn::torch_values(std::span<const float> obs, const HeadChoice& choice) const {
+  const Impl& self = *impl_;
+  const NetworkShape& s = self.layout.shape;
+  std::vector<float> row(obs.begin(), obs.end()), given(s.conditions());
+  self.condition(choice, given.data());
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor q = self.forward(viewed(row, 0, 1, s.features), viewed(given, 0, 1, s.conditions()));
+  const float* values = q.data_ptr<float>();
+  policies::HeadValues all;
+  all.value = values[0];
+  std::copy_n(values + self.layout.head_at[0], s.mappings, all.mapping.begin());
+  std::copy_n(values + self.layout.head_at[1], s.levels, all.level.begin());
+  std::copy_n(values + self.layout.head_at[2], s.opps, all.opp.begin());
+  std::copy_n(values + self.layout.head_at[3], s.opps, all.park.begin());
+  return all;
+}
+
+std::vector<policies::PolicyExample> Dqn::examples(std::size_t count, bool averaged) const {
+  const Replay& replay = impl_->replay;
+  const policies::NetworkForward& forward = averaged ? impl_->target_forward : impl_->online;
+  std::vector<policies::PolicyExample> all;
+  count = std::min(count, replay.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    const Transition t = replay.at(i * replay.size() / count);
+    all.push_back({{t.obs.begin(), t.obs.end()}, t.mask, forward.choose(t.obs, t.mask)});
+  }
+  return all;
+}
+
+const DqnConfig& Dqn::config() const noexcept { return impl_->config; }
+std::int64_t Dqn::steps() const noexcept { return impl_->steps; }
+std::int64_t Dqn::updates() const noexcept { return impl_->updates; }
+std::int64_t Dqn::episodes() const noexcept { return impl_->episodes; }
+double Dqn::epsilon() const noexcept { return impl_->epsilon.at(impl_->steps); }
+double Dqn::reward_rate() const noexcept { return impl_->rho(); }
+double Dqn::mean_reward() const noexcept { return impl_->mean_reward; }
+std::uint64_t Dqn::next_seed() noexcept { return impl_->seed_rng.next(); }
+
+// -- save and resume
+// ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+torch::Tensor bytes_tensor(std::string_view bytes) {
+  torch::Tensor tensor = torch::empty({static_cast<std::int64_t>(bytes.size())}, torch::kUInt8);
+  if (!bytes.empty()) std::memcpy(tensor.data_ptr(), bytes.data(), bytes.size());
+  return tensor;
+}
+
+template <typename T>
+std::string_view bytes_of(const std::vector<T>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
+
+/// What is not an array of weights. Fixed layout: part of the checkpoint.
+struct Counters {
+  std::int64_t steps, updates, episodes;
+  double mean_reward, mean_dt_s, mean_square;
+  Rng::State act, sample, seed;
+};
+static_assert(std::is_trivially_copyable_v<Counters>);
+
+std::string comparable(DqnConfig config) {
+  config.steps = 1;  // a run may be made longer
+  return config.toml();
+}
+
+}  // namespace
+
+Status Dqn::save(const std::filesystem::path& path) const {
+  const Impl& self = *impl_;
+  if (!self.assembler.empty()) {
+    return fail(ErrorKind::kUsage, "a checkpoint is written between episodes only", path.native());
+  }
+  return guarded(path.native(), [&]() -> Status {
+    const Counters counters{self.steps,           self.updates,     self.episodes,        self.mean_reward,
+                            self.mean_dt_s,       self.mean_square, self.act_rng.state(), self.sample_rng.state(),
+                            self.seed_rng.state()};
+    torch::serialize::OutputArchive archive;
+    archive.write("config", bytes_tensor(comparable(self.config)));
+    archive.write("counters", bytes_tensor({reinterpret_cast<const char*>(&counters), sizeof counters}));
+    archive.write("params", bytes_tensor(bytes_of(self.params)));
+    archive.write("target", bytes_tensor(bytes_of(self.target)));
+    archive.write("first", bytes_tensor(bytes_of(self.first)));
+    archive.write("second", bytes_tensor(bytes_of(self.second)));
+    archive.write("replay", bytes_tensor(self.replay.save()));
+    std::ostringstream out;
+    archive.save_to(out);
+    std::string bytes = std::move(out).str();
+    const std::uint32_t checksum = crc32(bytes);
+    bytes.append(reinterpret_cast<const char*>(&checksum), sizeof checksum);
+    return write_file_atomic(path, bytes);
+  });
+}
+
+Status Dqn::resume(const std::filesystem::path& path) {
+  Impl& self = *impl_;
+  REINS_ASSIGN(std::string bytes, read_file(path, std::size_t{8} << 30));
+  std::uint32_t checksum = 0;
+  const bool whole = bytes.size() > sizeof checksum;
+  if (whole) {
+    std::memcpy(&checksum, bytes.data() + bytes.size() - sizeof checksum, sizeof checksum);
+    bytes.resize(bytes.size() - sizeof checksum);
+  }
+  if (!whole || checksum != crc32(bytes)) {
+    return fail(ErrorKind::kGarbled, "not a whole training checkpoint: cut short or damaged", path.native(),
+                "start anew without --resume");
+  }
+  return guarded(path.native(), [&]() -> Status {
+    torch::serialize::InputArchive archive;
+    std::istringstream in(std::move(bytes));
+    archive.load_from(in);
+    const auto read = [&](const char* key) {
+      torch::Tensor tensor;
+      archive.read(key, tensor);
+      return std::string(static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.numel()));
+    };
+    const auto other = [&] {
+      return fail(ErrorKind::kMismatch, "the checkpoint is of a run with another configuration, board or observation",
+                  path.native(), "resume with the configuration it was made with");
+    };
+    const std::string counted = read("counters"), params = read("params"), target = read("target"),
+                      first = read("first"), second = read("second");
+    if (read("config") != comparable(self.config)) return other();
+    Counters counters;
+    if (counted.size() != sizeof counters) return other();
+    for (const std::string* array : {&params, &target, &first, &second}) {
+      if (array->size() != self.params.size() * sizeof(float)) return other();
+    }
+    REINS_TRY(self.replay.restore(read("replay")));
+    std::memcpy(static_cast<void*>(&counters), counted.data(), sizeof counters);
+    std::memcpy(self.params.data(), params.data(), params.size());
+    std::memcpy(self.target.data(), target.data(), target.size());
+    std::memcpy(self.first.data(), first.data(), first.size());
+    std::memcpy(self.second.data(), second.data(), second.size());
+    self.steps = counters.steps;
+    self.updates = counters.updates;
+    self.episodes = counters.episodes;
+    self.mean_reward = counters.mean_reward;
+    self.mean_dt_s = counters.mean_dt_s;
+    self.mean_square = counters.mean_square;
+    self.act_rng.restore(counters.act);
+    self.sample_rng.restore(counters.sample);
+    self.seed_rng.restore(counters.seed);
+    self.assembler.clear();
+    self.refresh(self.online, self.params);
+    self.refresh(self.target_forward, self.target);
+    return {};
+  });
+}
+
+// -- the training loop
+// ----------------------------------------------------------------------------------------------------
+
+Result<TrainProgress> train(Dqn& dqn, Environment& environment, const TrainHooks& hooks) {
+  const DqnConfig& config = dqn.config();
+  TrainProgress progress;
+  const auto report = [&]() -> const TrainProgress& {
+    progress.steps = dqn.steps();
+    progress.total = config.steps;
+    progress.episodes = dqn.episodes();
+    progress.updates = dqn.updates();
+    progress.epsilon = dqn.epsilon();
+    progress.mean_reward = dqn.mean_reward();
+    progress.reward_rate = dqn.reward_rate();
+    return progress;
+  };
+  std::vector<float> obs(environment.observation_spec().size());
+  bool go_on = true;
+  while (go_on && dqn.steps() < config.steps) {
+    const std::int64_t at_start = dqn.steps();
+    REINS_ASSIGN(Step step, environment.reset(dqn.next_seed()));
+    if (step.obs.size() != obs.size()) {
+      return fail(ErrorKind::kGarbled, "the observation is not as long as its table", "the environment's reset");
+    }
+    while (step.end == StepEnd::kRunning) {
+      std::copy(step.obs.begin(), step.obs.end(), obs.begin());
+      const ActionMask mask = step.mask;
+      REINS_ASSIGN(step, environment.step(dqn.act(obs, mask)));
+      REINS_TRY(dqn.observe(obs, mask, step));
+      if (dqn.ready() && dqn.steps() % config.learn_every == 0) {
+        REINS_ASSIGN(progress.last, dqn.learn());
+      }
+      if (hooks.progress && dqn.steps() % hooks.progress_every == 0) go_on = hooks.progress(report()) && go_on;
+    }
+    const bool done = !go_on || dqn.steps() >= config.steps;
+    const auto due = [&](std::int64_t every) { return every > 0 && (done || dqn.steps() / every > at_start / every); };
+    if (hooks.evaluate && due(hooks.evaluate_every)) REINS_TRY(hooks.evaluate(dqn, report()));
+    if (hooks.checkpoint && due(hooks.checkpoint_every)) REINS_TRY(hooks.checkpoint(dqn, report()));
+  }
+  return report();
+}
+
+}  // namespace reins::agent
