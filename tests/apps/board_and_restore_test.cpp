@@ -1,0 +1,168 @@
+// `reins board` and `reins restore` as a user runs them, on trees laid out like a board.
+#include <nlohmann/json.hpp>
+
+#include "apps/board_command.hpp"
+#include "apps/restore_command.hpp"
+#include "apps/wiring.hpp"
+#include "tests/support/matchers.hpp"
+#include "tests/support/sys_tree.hpp"
+
+namespace reins::apps {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::SysTree;
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+Outcome reins(std::vector<std::string> words) {
+  CLI::App app("test", "reins");
+  app.require_subcommand(1);
+  int exit_code = kOk;
+  register_board(app, exit_code);
+  register_restore(app, exit_code);
+  words.insert(words.begin(), "reins");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  const int code = run(app, static_cast<int>(argv.size()), argv.data(), exit_code);
+  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
+}
+
+/// An XU3 with its old kernel, as boards/odroid-xu3.toml describes it.
+void lay_xu3(SysTree& tree) {
+  std::vector<std::int64_t> a15;
+  std::vector<std::int64_t> a7;
+  for (std::int64_t khz = 200000; khz <= 2000000; khz += 100000) a15.push_back(khz);
+  for (std::int64_t khz = 200000; khz <= 1400000; khz += 100000) a7.push_back(khz);
+  tree.put(tree.cpufreq(4, a15) + "/related_cpus", "4 5 6 7");
+  tree.put(tree.cpufreq(0, a7) + "/related_cpus", "0 1 2 3");
+  std::string stat = "cpu  0 0 0 0 0 0 0 0";
+  for (int cpu = 0; cpu < 8; ++cpu) stat += "\ncpu" + std::to_string(cpu) + " 5 0 0 5 0 0 0 0";
+  tree.put("proc/stat", stat);
+  tree.put("proc/self/task/1/stat", "1 (reins) S");
+  for (const char* address : {"40", "41", "44", "45"}) {
+    const std::string device = "sys/bus/i2c/drivers/INA231/3-00" + std::string(address);
+    tree.put(device + "/enable", "1").put(device + "/sensor_W", "0.846000");
+  }
+  tree.thermal(0, "exynos-therm", "52000");
+}
+
+TEST(BoardCommand, OfACompleteBoardPassesItsCheck) {
+  SysTree tree;
+  lay_xu3(tree);
+  const auto before = tree.snapshot("");
+  const Outcome done = reins({"board", "--board", "odroid-xu3", "--check", "--root", tree.root().native()});
+  EXPECT_EQ(done.code, kOk) << done.out << done.err;
+  EXPECT_THAT(done.out, AllOf(HasSubstr("a15"), HasSubstr("200 to 2000 MHz"), HasSubstr("0.846"), HasSubstr("52"),
+                              HasSubstr("by userspace"), HasSubstr("now schedutil"), Not(HasSubstr("Missing"))));
+  EXPECT_EQ(tree.snapshot(""), before) << "it only looks";
+}
+
+TEST(BoardCommand, SaysWhatIsMissingAndHowToGetIt) {
+  SysTree tree;
+  lay_xu3(tree);
+  tree.remove("sys/bus/i2c").put("sys/devices/system/cpu/cpufreq/policy4/scaling_max_freq", "1900000");
+  const std::vector<std::string> words = {"board", "--board", "odroid-xu3", "--root", tree.root().native()};
+  const Outcome shown = reins(words);
+  EXPECT_EQ(shown.code, kOk) << "without --check it is information";
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("a15 power_w: "), HasSubstr("modprobe ina2xx")));
+  std::vector<std::string> checked = words;
+  checked.push_back("--check");
+  const Outcome refused = reins(checked);
+  EXPECT_EQ(refused.code, kFailed);
+  EXPECT_THAT(refused.out, HasSubstr("capped at 1900000 kHz"));
+}
+
+TEST(BoardCommand, SpeaksJson) {
+  SysTree tree;
+  lay_xu3(tree);
+  const Outcome done = reins({"board", "--board", "odroid-xu3", "--json", "--root", tree.root().native()});
+  ASSERT_EQ(done.code, kOk);
+  const auto document = nlohmann::json::parse(done.out);
+  EXPECT_EQ(document["board"], "odroid-xu3");
+  EXPECT_EQ(document["clusters"][0]["opps"].size(), 19U);
+  EXPECT_TRUE(document["missing"].empty());
+  bool power = false;
+  for (const auto& sensor : document["sensors"])
+    power = power || (sensor["quantity"] == "power_w" && sensor["value"] == 0.846);
+  EXPECT_TRUE(power);
+}
+
+TEST(BoardCommand, OfABareHostClaimsNoEnergy) {
+  SysTree tree;
+  tree.put("sys/devices/system/cpu/online", "0-1").put("proc/cpuinfo", "processor\t: 0\nmodel name\t: Test CPU");
+  tree.put("proc/stat", "cpu  0 0 0 0\ncpu0 1 0 0 1 0 0 0 0\ncpu1 1 0 0 1 0 0 0 0")
+      .put("proc/self/task/1/stat", "1 (x) S");
+  const Outcome done = reins({"board", "--root", tree.root().native(), "--check"});
+  EXPECT_EQ(done.code, kOk) << done.out << done.err;
+  EXPECT_THAT(done.out, AllOf(HasSubstr("Test CPU"), HasSubstr("no DVFS"), HasSubstr("no energy claim")));
+}
+
+TEST(BoardCommand, RefusesBadInputWithOneLineAndCodeTwo) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"board", "--board", "no-such-board"},
+                                             {"board", "--root", "/no/such/root"},
+                                             {"board", "--nonsense"},
+                                             {"restore", "extra"}}) {
+    const Outcome done = reins(words);
+    EXPECT_EQ(done.code, kBadInput) << words[1];
+    EXPECT_EQ(std::count(done.err.begin(), done.err.end(), '\n'), 1) << done.err;
+    EXPECT_TRUE(done.out.empty());
+  }
+}
+
+class RestoreCommand : public ::testing::Test {
+ protected:
+  Outcome restore(std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {"restore", "--root", tree_.root().native(), "--state",
+                                      tree_.path("run/state.toml").native()};
+    words.insert(words.end(), more.begin(), more.end());
+    return reins(words);
+  }
+  SysTree tree_;
+  std::string policy_ = tree_.cpufreq(0, {400000, 1600000});
+};
+
+TEST_F(RestoreCommand, PutsBackWhatAKilledRunLeft) {
+  tree_.put(policy_ + "/scaling_governor", "userspace");
+  tree_.put("run/state.toml",
+            "schema = 1\n[[saved]]\npath = \"" + policy_ + "/scaling_governor\"\nvalue = \"schedutil\"");
+  const Outcome done = restore();
+  EXPECT_EQ(done.code, kOk) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("put back schedutil to /" + policy_ + "/scaling_governor"));
+  EXPECT_EQ(tree_.read(policy_ + "/scaling_governor"), "schedutil");
+  EXPECT_THAT(restore().out, HasSubstr("nothing to put back"));
+}
+
+TEST_F(RestoreCommand, FailsWhereAValueIsRefusedAndDropsWhatLeftWithItsDevice) {
+  tree_.put("run/state.toml", "schema = 1\n[[saved]]\npath = \"sys/gone/governor\"\nvalue = \"x\"");
+  const Outcome gone = restore({"--json"});
+  EXPECT_EQ(gone.code, kOk);
+  EXPECT_EQ(nlohmann::json::parse(gone.out)["lines"][0]["ok"], false);
+  // /dev/full refuses every write, whoever asks.
+  tree_.remove(policy_ + "/scaling_governor");
+  std::filesystem::create_symlink("/dev/full", tree_.path(policy_ + "/scaling_governor"));
+  tree_.put("run/state.toml",
+            "schema = 1\n[[saved]]\npath = \"" + policy_ + "/scaling_governor\"\nvalue = \"schedutil\"");
+  const Outcome full = restore();
+  EXPECT_EQ(full.code, kFailed);
+  EXPECT_THAT(full.err, HasSubstr("scaling_governor"));
+  EXPECT_THAT(tree_.read("run/state.toml"), HasSubstr("schedutil")) << "kept, to be tried again";
+}
+
+TEST_F(RestoreCommand, RefusesADamagedFile) {
+  tree_.put("run/state.toml", "schema = 1\n[[saved]]\npath = \"sys");
+  const Outcome done = restore();
+  EXPECT_EQ(done.code, kBadInput);
+  EXPECT_THAT(done.err, HasSubstr("state.toml:"));
+}
+
+}  // namespace
+}  // namespace reins::apps
