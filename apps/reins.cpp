@@ -4,6 +4,7 @@
 #include "apps/board_command.hpp"
 #include "apps/eval_command.hpp"
 #include "apps/restore_command.hpp"
+#include "apps/serve_command.hpp"
 #include "apps/wiring.hpp"
 
 int main(int argc, char** argv) {
@@ -15,5 +16,6 @@ int main(int argc, char** argv) {
   reins::apps::register_board(app, exit_code);
   reins::apps::register_eval(app, exit_code);
   reins::apps::register_restore(app, exit_code);
+  reins::apps::register_serve(app, exit_code);
   return reins::apps::run(app, argc, argv, exit_code);
 }

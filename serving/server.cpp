@@ -151,6 +151,7 @@ class Server::Impl {
   std::uint64_t malformed_ = 0;
   double started_s_ = now_s();
   bool stopping_ = false;
+  std::optional<Error> failed_;  // the driver's
 };
 
 Status Server::Impl::bind(zmq::socket_t& socket, const std::string& wanted, std::string& bound) {
@@ -295,6 +296,11 @@ void Server::Impl::on_infer(const protocol::Infer& infer, int app, Envelope enve
   request.deadline_s = infer.deadline_s;
   request.probabilities = infer.probabilities;
   if (const Status taken = driver_.submit(request, view_of(tensor)); !taken) {
+    const ErrorKind kind = taken.error().kind();
+    const bool this_request_alone =
+        kind == ErrorKind::kBusy || kind == ErrorKind::kUsage || kind == ErrorKind::kMismatch;
+    // A driver that has failed serves nobody any more: better gone and restarted than up and useless.
+    if (!this_request_alone) failed_ = taken.error();
     return refuse(envelope, id, protocol::fault_of(taken.error()));
   }
   pending_.emplace(request.token, Pending{std::move(envelope), id});
@@ -410,8 +416,10 @@ Status Server::Impl::run(int stop_fd) {
         drained_s = now_s() + options_.drain_s;
         if (options_.log) options_.log->info("stopping; {} under way", pending_.size());
       }
+      if (failed_) break;
       if (stopping_ && (pending_.empty() || now_s() >= drained_s)) break;
     }
+    stopping_ = true;
     finish();
     for (int i = 0; i < kBatch && (router_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; ++i) on_message();
   } catch (const zmq::error_t& error) {
@@ -419,6 +427,7 @@ Status Server::Impl::run(int stop_fd) {
   } catch (const std::exception& error) {
     return fail(ErrorKind::kInternal, error.what(), endpoint);
   }
+  if (failed_) return fail(*failed_);
   return {};
 }
 

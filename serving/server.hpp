@@ -52,7 +52,8 @@ class Server {
   const std::string& telemetry_endpoint() const noexcept;
 
   /// Serves until `stop_fd` (an eventfd or pipe, not read here) is readable; then takes no more, waits up to `drain_s`
-  /// for what is under way and answers the rest with `stopping`. Does not stop the driver. Errors: io, internal.
+  /// for what is under way and answers the rest with `stopping`. Does not stop the driver. Ends by itself with the
+  /// driver's error where submit() gives one that is not about the request at hand. Errors: that one, io, internal.
   Status run(int stop_fd);
 
  private:

@@ -34,6 +34,8 @@ Result<data::Trace> make_load(const LoadConfig& config) {
   trace_config.segment_s = config.targets_s.size() > 1 || config.floors.size() > 1 ? config.segment_s : 0;
   trace_config.duration_s = config.duration_s;
   data::Trace trace = data::generate_trace(trace_config, config.seed);
+  trace.name = std::string(name_of(config.arrivals)) + " at " + format_number(config.rate_hz) + " a second, seed " +
+               std::to_string(config.seed);
   for (data::TraceRow& row : trace.rows) {
     if (config.targets_s.empty()) row.latency_target_s.reset();
     if (config.floors.empty()) row.accuracy_floor.reset();

@@ -259,6 +259,21 @@ TEST(Server, AnEngineThatFailsIsReportedForThatRequestAlone) {
   EXPECT_EQ(client.ask<InferAnswer>(infer_request(2, kImage)).predicted, 5);
 }
 
+TEST(Server, EndsWithTheErrorOfADriverThatFailed) {
+  FakeDriver driver;
+  auto server = serving::Server::open(loopback_options(), driver);
+  ASSERT_OK(server);
+  ASSERT_OK(driver.stop());
+  Status result;
+  const int never = ::eventfd(0, EFD_CLOEXEC);
+  std::thread thread([&] { result = (*server)->run(never); });
+  RawClient client((*server)->endpoint());
+  EXPECT_EQ(client.ask<Fault>(infer_request(1, kImage)).code, Code::kInternal);
+  thread.join();
+  ::close(never);
+  EXPECT_THAT(result, IsError(ErrorKind::kGone, HasSubstr("stopped")));
+}
+
 TEST(Server, SurvivesAClientThatLeavesBeforeItsAnswer) {
   RunningServer running;
   running.driver.hold(true);
