@@ -18,7 +18,7 @@ constexpr std::string_view kStyle = R"css(
 --c1:#4aa8e0;--c2:#b892d6;--c3:#3fc79c;--c4:#f08a4b;--c5:#9db4d0;--c6:#e0ab45;--bad:#ff6b6b}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1320px;margin:0 auto;padding:32px 24px 64px}
+main{max-width:1400px;margin:0 auto;padding:32px 24px 64px}
 h1{font-size:26px;line-height:1.2;margin:0 0 4px;font-weight:650;letter-spacing:-.01em}
 h2{font-size:18px;margin:44px 0 8px;font-weight:650}
 h3{font-size:14.5px;margin:24px 0 6px;font-weight:600}
@@ -33,17 +33,17 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:14px 0
 figure{margin:12px 0;background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:16px}
 figcaption{margin-top:8px}svg{display:block;width:100%;height:auto;font-family:inherit}
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:6px 10px}
-table{border-collapse:collapse;font-size:12.5px;font-variant-numeric:tabular-nums;width:100%;white-space:nowrap}
+table{border-collapse:collapse;font-size:12px;font-variant-numeric:tabular-nums;width:100%;white-space:nowrap}
 th{font-weight:600;color:var(--mute);text-align:right;vertical-align:bottom;line-height:1.25;border-bottom:1px solid var(--axis)}
-th,td{padding:3px 6px}td{text-align:right;border-bottom:1px solid var(--grid)}.l{text-align:left}
+th,td{padding:3px 5px}td{text-align:right;border-bottom:1px solid var(--grid)}.l{text-align:left}
 tr:last-child td{border-bottom:0}tr.ruled td{border-top:1px solid var(--axis)}tbody tr:hover{background:var(--grid)}
 .grid{stroke:var(--grid);stroke-width:1}.axis{stroke:var(--axis);stroke-width:1}
 .tick{fill:var(--mute);font-size:11px}.title{fill:var(--fg);font-size:12px;font-weight:600}
-.name{fill:var(--fg);font-size:12px}.strong{font-weight:700;fill:var(--fg)}
+.name{fill:var(--fg);font-size:12px}.strong{font-weight:700;fill:var(--fg)}.inbar{font-weight:700;fill:var(--card)}
 .s1,.s2,.s3,.s4,.s5,.s6{fill:none;stroke-width:1.5;stroke-linejoin:round}.wide{stroke-width:3;stroke-linejoin:miter}.thin{stroke-width:1.2}
 .s1{stroke:var(--c1)}.s2{stroke:var(--c2)}.s4{stroke:var(--c4)}.s5{stroke:var(--c5);opacity:.65}.s6{stroke:var(--c6)}
 .m3{fill:var(--c3);opacity:.8}.m5{fill:var(--c5)}.miss{stroke:var(--bad);stroke-width:1.8;fill:none}
-.faint{opacity:.38}.plain{opacity:.75}.named{stroke:var(--fg);stroke-width:1.3}
+.faint{opacity:.5}.front{fill:none;stroke-width:1.4;opacity:.7}.plain{opacity:.75}.named{stroke:var(--fg);stroke-width:1.3}
 .b1{fill:var(--c1)}.b2{fill:var(--c6);opacity:.75}.b3{fill:var(--c5);opacity:.6}.ceiling{stroke:var(--fg);stroke-width:2;stroke-dasharray:5 3}
 .pickers>input{position:absolute;opacity:0;pointer-events:none}.sheet{display:none}
 .tabs{display:flex;flex-wrap:wrap;gap:6px;margin-bottom:8px}
@@ -58,8 +58,11 @@ std::string fact(std::string_view term, std::string_view text) {
   return "<dt>" + escaped(term) + "</dt><dd>" + escaped(text) + "</dd>\n";
 }
 
-std::string tile(const std::string& figure, const std::string& what) {
-  return "<div class=\"tile\"><b>" + escaped(figure) + "</b><span>" + escaped(what) + "</span></div>\n";
+std::string tile(const std::string& figure, const std::string& what, const Figure& miss_points) {
+  const std::string misses =
+      "misses " + std::string(miss_points.mean >= 0 ? "+" : "") + fixed(miss_points.mean, 2) + " points";
+  return "<div class=\"tile\"><b>" + escaped(figure) + "</b><span>" + escaped(what) + "</span><span>" + misses +
+         "</span></div>\n";
 }
 
 std::string saved(const Figure& ratio) {
@@ -78,11 +81,12 @@ std::string tiles_of(const std::vector<Headline>& headlines) {
       if (row.kind == RowKind::kOracle) oracle = &row;
     }
     if (shown == nullptr || oracle == nullptr) continue;
-    const std::string floors = ", floors " + headline.floors + "; ceiling ";
-    tiles +=
-        tile(saved(shown->to_kernel), "less energy than schedutil, full network" + floors + saved(oracle->to_kernel));
+    const std::string end = ", floors " + headline.floors + "; ceiling ";
+    tiles += tile(saved(shown->to_kernel), "less energy than schedutil, full network" + end + saved(oracle->to_kernel),
+                  shown->miss_over_kernel);
     tiles += tile(saved(shown->to_best_static),
-                  "less energy than the best static setting" + floors + saved(oracle->to_best_static));
+                  "less energy than the best static setting" + end + saved(oracle->to_best_static),
+                  shown->miss_over_best_static);
   }
   return tiles.empty() ? tiles : "<div class=\"tiles\">" + tiles + "</div>\n";
 }
@@ -173,7 +177,7 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
   }
   html += "<h2>Savings per load</h2>\n" + savings_figure(evaluation);
   html += "<h2>One trace, step by step</h2>\n<p class=\"mute\">" + escaped(trace_title) +
-          " Choose a policy; the axes stay, so switching to and fro shows what differs.</p>\n";
+          ". Choose a policy; the axes stay, so switching to and fro shows what differs.</p>\n";
   html += timeline_figure(timelines, world);
   html += "<h2>Latency, energy, accuracy</h2>\n" + front_figure(evaluation, world);
   html += "<h2>Every cell</h2>\n" + scrolled(cells_table(evaluation));

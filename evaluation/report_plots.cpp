@@ -122,11 +122,6 @@ std::string timeline_panels(const ReportTimeline& timeline, std::size_t index, c
   return svg_element(kWidth, top + 12, "time line of " + timeline.name, body);
 }
 
-/// Policies whose marks carry their names in the front.
-bool is_named(const SummaryRow& row) {
-  return row.kind != RowKind::kStatic || row.name.ends_with("kernel-like full") || row.name.ends_with("all-cores full");
-}
-
 }  // namespace
 
 std::string timeline_figure(const std::vector<ReportTimeline>& timelines, const env::World& world) {
@@ -178,103 +173,6 @@ std::string timeline_figure(const std::vector<ReportTimeline>& timelines, const 
   rules += "</style>\n";
   return rules + "<figure class=\"pickers\">" + inputs + "<div class=\"tabs\">" + labels + "</div>\n" + sheets +
          "</figure>\n";
-}
-
-std::string front_figure(const Evaluation& evaluation, const env::World& world) {
-  const std::vector<SummaryRow> rows = summary_of(evaluation, true);
-  double low_ms = 1e300, high_ms = 0, low_mj = 1e300, high_mj = 0, low_acc = 1, high_acc = 0;
-  auto widen = [&](double ms, double mj) {
-    if (ms <= 0 || mj <= 0) return;
-    low_ms = std::min(low_ms, ms);
-    high_ms = std::max(high_ms, ms);
-    low_mj = std::min(low_mj, mj);
-    high_mj = std::max(high_mj, mj);
-  };
-  for (const SummaryRow& row : rows) widen(row.at(Metric::kP95).mean * kMilli, row.at(Metric::kEnergy).mean * kMilli);
-  std::vector<const policies::ProfilePoint*> profile;
-  for (std::size_t l = 0; l < world.profile->levels(); ++l) {
-    low_acc = std::min(low_acc, world.profile->accuracy(LevelId(l)));
-    high_acc = std::max(high_acc, world.profile->accuracy(LevelId(l)));
-    for (std::size_t m = 0; m < world.profile->mappings(); ++m) {
-      for (std::size_t o = 0; o < world.space->opps(MappingId(m)); ++o) {
-        const policies::ProfilePoint* point = world.profile->at(LevelId(l), MappingId(m), OppId(o));
-        if (point == nullptr || !point->energy_j.has_value()) continue;
-        profile.push_back(point);
-        widen(point->latency_s * kMilli, *point->energy_j * kMilli);
-      }
-    }
-  }
-  if (high_ms <= 0 || high_mj <= 0) return "<p class=\"mute\">Neither energy nor latency to draw.</p>\n";
-  auto colour = [&](double accuracy) {
-    return "fill:" + ramp_colour(high_acc > low_acc ? (accuracy - low_acc) / (high_acc - low_acc) : 1);
-  };
-
-  constexpr double kHeight = 520;
-  Plot plot("front", 74, 26, kWidth - 74 - 20, kHeight - 26 - 46, Axis::logarithmic(low_ms, high_ms),
-            Axis::logarithmic(low_mj, high_mj));
-  plot.frame("", "p95 latency, ms (log)", "energy per request, mJ (log)");
-  for (const policies::ProfilePoint* point : profile) {
-    const policies::MappingSlot& slot = world.space->mappings[point->mapping.index()];
-    plot.mark({point->latency_s * kMilli, *point->energy_j * kMilli}, 'o', 2.0, "faint",
-              "profile: level " + std::to_string(point->level.value + 1) + ", " + slot.name + " at " +
-                  std::to_string(slot.freq_khz[point->opp.index()] / 1000) + " MHz, " +
-                  fixed(point->latency_s * kMilli, 1) + " ms, " + fixed(*point->energy_j * kMilli, 1) + " mJ",
-              colour(point->accuracy));
-  }
-  // Names go beside their marks, in the first place that no other name or mark has taken.
-  struct Box {
-    double left, top, right, bottom;
-    bool hits(const Box& o) const { return left < o.right && o.left < right && top < o.bottom && o.top < bottom; }
-  };
-  std::vector<Box> taken;
-  for (const SummaryRow& row : rows) {
-    const double cx = plot.x(row.at(Metric::kP95).mean * kMilli), cy = plot.y(row.at(Metric::kEnergy).mean * kMilli);
-    if (is_named(row)) taken.push_back({cx - 6, cy - 6, cx + 6, cy + 6});
-  }
-  for (const SummaryRow& row : rows) {
-    const Point at{row.at(Metric::kP95).mean * kMilli, row.at(Metric::kEnergy).mean * kMilli};
-    const double accuracy = row.at(Metric::kAccuracy).mean;
-    const std::string tooltip = row.name + ": p95 " + fixed(at.x, 0) + " ms, " + fixed(at.y, 1) + " mJ, accuracy " +
-                                fixed(100 * accuracy, 1) + " %, missed " +
-                                fixed(100 * row.at(Metric::kMissRate).mean, 2) + " %";
-    const bool named = is_named(row);
-    const char shape = row.kind == RowKind::kLearned || row.kind == RowKind::kOracle ? 'd' : 'o';
-    plot.mark(at, shape, named ? (shape == 'd' ? 7.5 : 6.0) : 3.5, named ? "named" : "plain", tooltip,
-              colour(accuracy));
-    if (!named) continue;
-    const double width = 6.3 * static_cast<double>(row.name.size());
-    const double cx = plot.x(at.x), cy = plot.y(at.y);
-    struct Place {
-      double dx, dy;
-      const char* anchor;
-    };
-    for (const Place& place :
-         {Place{11, 4, "start"}, Place{-11, 4, "end"}, Place{11, -9, "start"}, Place{11, 17, "start"},
-          Place{-11, -9, "end"}, Place{-11, 17, "end"}, Place{0, -13, "middle"}, Place{0, 22, "middle"},
-          Place{11, 30, "start"}, Place{-11, 30, "end"}, Place{11, -22, "start"}, Place{-11, -22, "end"}}) {
-      const double begin = cx + place.dx - (place.anchor[0] == 'e' ? width : place.anchor[0] == 'm' ? width / 2 : 0);
-      const Box box{begin, cy + place.dy - 10, begin + width, cy + place.dy + 3};
-      const bool free = box.left > 76 && box.right < kWidth - 4 && box.top > 16 && box.bottom < kHeight - 46 &&
-                        std::none_of(taken.begin(), taken.end(), [&](const Box& other) { return box.hits(other); });
-      if (!free) continue;
-      plot.text(at, place.dx, place.dy, row.kind == RowKind::kLearned ? "name strong" : "name", row.name, place.anchor);
-      taken.push_back(box);
-      break;
-    }
-  }
-  std::string key = "<text class=\"tick\" x=\"" + px(kWidth - 330) + "\" y=\"14\" text-anchor=\"end\">mean accuracy " +
-                    fixed(100 * low_acc, 1) + " %</text>";
-  for (int i = 0; i < 40; ++i) {
-    key += "<rect x=\"" + px(kWidth - 322 + 4 * i) +
-           "\" y=\"5\" width=\"4.2\" height=\"10\" style=\"fill:" + ramp_colour(i / 39.0) + "\"/>";
-  }
-  key += "<text class=\"tick\" x=\"" + px(kWidth - 154) + "\" y=\"14\">" + fixed(100 * high_acc, 1) + " %</text>";
-  return "<figure>" + svg_element(kWidth, kHeight, "latency, energy and accuracy of all policies", plot.svg() + key) +
-         "<figcaption>Diamonds: learned policies and the oracle; circles: everything else, named where it is a main "
-         "row. Means over "
-         "the cells; a p95 far to the right is a queue that never empties. Small dots: the profile's points (one "
-         "inference alone, "
-         "mean latency, no idle energy between requests).</figcaption></figure>\n";
 }
 
 std::string savings_figure(const Evaluation& evaluation) {
@@ -354,9 +252,11 @@ std::string savings_figure(const Evaluation& evaluation) {
           plot.bar(centre, width - 3, std::max(figure.mean, low), series[s].css_class,
                    series[s].name + ": " + fixed(figure.mean, 1) +
                        (figure.n > 1 ? " ± " + fixed(figure.spread, 1) : "") + " %");
-          if (s == 0 && series[s].css_class == "b1") {
-            plot.text({static_cast<double>(i), figure.mean}, centre - middle, figure.mean < 0 ? 13 : -5, "tick strong",
-                      fixed(figure.mean, 0), "middle");
+          if (s == 0) {
+            // Inside the bar's end, where the ceiling's line does not cross it; a short bar has it above.
+            const bool inside = plot.y(std::max(low, 0.0)) - plot.y(figure.mean) > 18;
+            plot.text({static_cast<double>(i), std::max(figure.mean, low)}, centre - middle, inside ? 14 : -5,
+                      inside ? "tick inbar" : "tick strong", fixed(figure.mean, 0), "middle");
           }
         }
         const Figure ceiling = saving({"oracle"}, base, floor, loads[i]);

@@ -117,10 +117,12 @@ void Plot::frame(std::string_view title, std::string_view x_title, std::string_v
   }
 }
 
-void Plot::line(const std::vector<Point>& points, std::string_view css_class) {
+void Plot::line(const std::vector<Point>& points, std::string_view css_class, std::string_view style) {
   std::string path;
   for (const Point& point : points) path += (path.empty() ? "M" : "L") + px(x(point.x)) + " " + px(y(point.y));
-  if (!path.empty()) inside_ += "<path" + attribute("class", css_class) + attribute("d", path) + "/>";
+  if (path.empty()) return;
+  inside_ += "<path" + attribute("class", css_class) + (style.empty() ? std::string() : attribute("style", style)) +
+             attribute("d", path) + "/>";
 }
 
 void Plot::steps(const std::vector<Point>& points, std::string_view css_class) {

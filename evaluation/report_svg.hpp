@@ -43,7 +43,7 @@ class Plot {
 
   /// Grid and labels. `x_labels` false where a plot below shares the axis. Titles may be empty.
   void frame(std::string_view title, std::string_view x_title, std::string_view y_title, bool x_labels = true);
-  void line(const std::vector<Point>& points, std::string_view css_class);
+  void line(const std::vector<Point>& points, std::string_view css_class, std::string_view style = {});
   /// A value holds until the next point.
   void steps(const std::vector<Point>& points, std::string_view css_class);
   /// A horizontal stroke from `from` to `to`, at `value`.

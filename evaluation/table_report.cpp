@@ -63,8 +63,8 @@ Table summary_table(const Evaluation& evaluation, bool all_rows) {
                {"energy/req\nmJ"},
                {"miss\n%"},
                {"energy to\nschedutil"},
-               {"\nbest static"},
-               {"\noracle"},
+               {"energy to\nbest static"},
+               {"energy to\noracle"},
                {"p50\nms"},
                {"p95\nms"},
                {"p99\nms"},
@@ -106,11 +106,11 @@ std::string headline_title(const Headline& headline) {
 Table headline_table(const Headline& headline) {
   Table table({{"policy", Align::kLeft},
                {"less energy than\nschedutil %"},
-               {"\nbest static %"},
-               {"more than\noracle %"},
-               {"misses, points over\nschedutil"},
-               {"\nbest static"},
-               {"\noracle"}});
+               {"less energy than\nbest static %"},
+               {"more energy than\noracle %"},
+               {"miss points over\nschedutil"},
+               {"miss points over\nbest static"},
+               {"miss points over\noracle"}});
   for (const HeadlineRow& row : headline.rows) {
     const Figure above{row.to_oracle.mean - 1, row.to_oracle.spread, row.to_oracle.n};
     table.add({row.name, saved(row.to_kernel), saved(row.to_best_static), shown(above, kPercent, 1),
@@ -135,8 +135,11 @@ Table cells_table(const Evaluation& evaluation) {
                                  {"pareto\nmJ"},
                                  {"\nmiss %"}};
   if (learned) columns.insert(columns.end(), {{"learned\nmJ"}, {"\nmiss %"}});
-  columns.insert(columns.end(), {{"oracle\nmJ"}, {"\nmiss %"}, {"ceiling below\nschedutil %"}, {"\nbest static %"}});
-  if (learned) columns.insert(columns.end(), {{"learned below\nschedutil %"}, {"\nbest static %"}, {"over\noracle %"}});
+  columns.insert(columns.end(),
+                 {{"oracle\nmJ"}, {"\nmiss %"}, {"ceiling below\nschedutil %"}, {"ceiling below\nbest static %"}});
+  if (learned)
+    columns.insert(columns.end(),
+                   {{"learned below\nschedutil %"}, {"learned below\nbest static %"}, {"over\noracle %"}});
   Table table(std::move(columns));
 
   const std::string kernel(kernel_row(evaluation.cells));
