@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -72,8 +73,10 @@ Result<int> lock(const std::filesystem::path& file) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), code);
   constexpr std::string_view kHint = "run as root, or name a state file in a folder that you may write (--state)";
   if (code) return fail(from_errno(code.value(), "cannot make folder", path.parent_path().native(), kHint));
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0664);
   if (fd < 0) return fail(from_errno(errno, "cannot be written", path.native(), kHint));
+  // The next run may be another member of the group; where the file is not ours it was made so by its owner.
+  static_cast<void>(::fchmod(fd, 0664));
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int cause = errno;
     ::close(fd);

@@ -55,7 +55,9 @@ Status write_file_atomic(const std::filesystem::path& path, std::string_view byt
   if (code) return fail(from_errno(code.value(), "cannot make folder", parent.native()));
   const std::string temporary = path.native() + ".tmp." + std::to_string(::getpid());
   {
-    const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    // Exclusively, after a remnant is out of the way: in a folder that others may write, a link of that name is not followed.
+    ::unlink(temporary.c_str());
+    const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (fd.get() < 0) return fail(from_errno(errno, "cannot write file", path.native(), "check the folder and its permissions"));
     std::size_t done = 0;
     while (done < bytes.size()) {
