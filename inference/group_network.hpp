@@ -20,10 +20,10 @@ struct Stage {
 };
 
 /// `groups` independent paths of the same stages from the image to `features()` numbers, then one linear classifier
-/// whose columns are split by group: logits of level k = bias + sum over groups 1..k of W_j f_j (Xun, Tran-Thanh,
-/// Al-Hashimi, Merrett, "Incremental Training and Group Convolution Pruning for Runtime DNN Performance Scaling on
-/// Heterogeneous Embedded Platforms", MLCAD 2019). So a level is a prefix of one weight set, and an inference under way
-/// can be grown.
+/// whose columns are split by group: logits of level k = bias + 1/k * sum over groups 1..k of W_j f_j, the mean so that
+/// each group is a classifier by itself and the levels' probabilities keep one scale (Xun, Tran-Thanh, Al-Hashimi,
+/// Merrett, "Incremental Training and Group Convolution Pruning for Runtime DNN Performance Scaling on Heterogeneous
+/// Embedded Platforms", MLCAD 2019). So a level is a prefix of one weight set, and an inference under way can be grown.
 struct GroupArchitecture {
   std::int64_t groups = 4;
   std::int64_t channels = 3;

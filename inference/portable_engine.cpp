@@ -72,6 +72,7 @@ class PortableEngine final : public Engine {
       scale_.push_back(1.0F / weights.stddev[c]);
       shift_.push_back(weights.mean[c] / weights.stddev[c]);
     }
+    sums_.resize(classes_);
     logits_.resize(classes_);
     probabilities_.resize(classes_);
     reserve_scratch(1);
@@ -95,7 +96,7 @@ class PortableEngine final : public Engine {
     }
     begun_ = false;
     read_input(input);
-    std::copy(bias_.begin(), bias_.end(), logits_.begin());
+    std::fill(sums_.begin(), sums_.end(), 0.0F);
     REINS_TRY(run_groups(0, level.index() + 1));
     level_ = level;
     begun_ = true;
@@ -114,6 +115,8 @@ class PortableEngine final : public Engine {
 
   Result<Answer> finish() override {
     if (!begun_) return fail(ErrorKind::kUsage, "nothing was begun", facts_.name, "call begin first");
+    const auto groups = static_cast<float>(level_.index() + 1);
+    for (std::size_t c = 0; c < classes_; ++c) logits_[c] = bias_[c] + sums_[c] / groups;
     const auto best = std::max_element(logits_.begin(), logits_.end());
     float sum = 0;
     for (std::size_t c = 0; c < classes_; ++c) {
@@ -216,7 +219,7 @@ class PortableEngine final : public Engine {
     for (std::size_t g = first; g < last; ++g) {
       const float* const features = groups_[g].stages.back().out.get();
       for (std::size_t k = 0; k < classes_; ++k) {
-        logits_[k] += kernels_.dot(features, groups_[g].classifier.get() + k * features_, features_);
+        sums_[k] += kernels_.dot(features, groups_[g].classifier.get() + k * features_, features_);
       }
     }
     return {};
@@ -246,7 +249,7 @@ class PortableEngine final : public Engine {
   Floats input_, scratch_;
   std::size_t scratch_stride_ = 0, scratch_workers_ = 0;
   std::vector<PackedGroup> groups_;
-  std::vector<float> bias_, scale_, shift_, logits_, probabilities_;
+  std::vector<float> bias_, scale_, shift_, sums_, logits_, probabilities_;
   std::size_t first_ = 0, last_ = 0;
   LevelId level_;
   bool begun_ = false;

@@ -70,6 +70,17 @@ void put_back(GroupModule& module, std::int64_t group, const Snapshot& snapshot)
   for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].copy_(snapshot.tensors[i]);
 }
 
+/// A group starts from the one before it; the learning rate's restart drives it elsewhere (Huang et al. 2017, "Snapshot
+/// Ensembles"). From random weights it would spend its epochs on learning again what the frozen groups know.
+void copy_path(GroupModule& module, std::int64_t from, std::int64_t to) {
+  torch::NoGradGuard no_grad;
+  auto copy = [](std::vector<torch::Tensor> source, std::vector<torch::Tensor> target) {
+    for (std::size_t i = 0; i < source.size(); ++i) target[i].copy_(source[i]);
+  };
+  copy(module->path(from)->parameters(), module->path(to)->parameters());
+  copy(module->path(from)->buffers(), module->path(to)->buffers());
+}
+
 double accuracy_of(GroupModule& module, const data::ImageSet& images, const Scaling& scaling, std::int64_t level) {
   torch::NoGradGuard no_grad;
   module->eval();
@@ -122,7 +133,7 @@ double rate_at(const NetTrainConfig& config, std::int64_t step, std::int64_t ste
 class Run {
  public:
   Run(const NetTrainConfig& config, data::ImageSet train, data::ImageSet validation,
-      const std::function<void(const NetTrainProgress&)>& progress)
+      const std::function<bool(const NetTrainProgress&)>& progress)
       : config_(config), train_(std::move(train)), validation_(std::move(validation)), progress_(progress) {
     torch::set_num_threads(config.threads);
     torch::manual_seed(config.seed);
@@ -156,10 +167,11 @@ class Run {
     begin_s_ = clock_.now_s();
     done_at_begin_ = work_before(group_, epoch_);
     for (; group_ < groups; ++group_, epoch_ = 0) {
+      if (epoch_ == 0 && group_ > 0) copy_path(module_, group_ - 1, group_);
       module_->train_only(group_);
       if (!optimizer_) optimizer_ = make_optimizer(config_, module_, group_);
       for (; epoch_ < config_.epochs;) {
-        run_epoch();
+        REINS_TRY(run_epoch());
         REINS_TRY(save());
       }
       if (best_.epoch > 0) put_back(module_, group_, best_);
@@ -195,7 +207,7 @@ class Run {
   const std::vector<std::string>& lines() const { return lines_; }
 
  private:
-  void run_epoch() {
+  Status run_epoch() {
     module_->path(group_)->train();
     // A stream of its own per group and epoch: a resumed run draws what the unbroken one would have drawn.
     Rng rng = Rng(config_.seed).fork(static_cast<std::uint64_t>(group_ * 100'000 + epoch_ + 1));
@@ -217,21 +229,20 @@ class Run {
       const std::span<const std::size_t> indices(order.data() + static_cast<std::size_t>(b) * batch_size, batch_size);
       const Batch batch = make_batch(train_, indices, scaling_, config_.augment, rng);
       torch::Tensor own;
-      torch::Tensor logits;
+      torch::Tensor others;
       {
         const Precision precision(config_.bfloat16);
         const torch::Tensor images = batch.images.contiguous(torch::MemoryFormat::ChannelsLast);
-        logits = group_ == 0 ? module_->bias() : frozen(images);
+        if (group_ > 0) others = frozen(images).to(torch::kFloat32);
         own = module_->path(group_)->forward(images).to(torch::kFloat32);
       }
-      logits = logits.to(torch::kFloat32) + own;
+      torch::Tensor logits = module_->bias() + own;
       torch::Tensor loss = torch::nn::functional::cross_entropy(logits, batch.labels);
-      loss_sum += loss.item<double>();
-      if (group_ > 0 && config_.own_loss > 0) {
-        const double left =
-            1 - static_cast<double>(epoch_ * batches + b) / static_cast<double>(config_.epochs * batches);
-        loss = loss + config_.own_loss * left * torch::nn::functional::cross_entropy(own, batch.labels);
+      if (group_ > 0) {
+        logits = module_->bias() + (others + own) / (group_ + 1);
+        loss = config_.own_loss * loss + torch::nn::functional::cross_entropy(logits, batch.labels);
       }
+      loss_sum += loss.item<double>();
       optimizer_->zero_grad();
       loss.backward();
       optimizer_->step();
@@ -245,7 +256,7 @@ class Run {
       report.done = work / work_before(config_.architecture.groups, 0);
       report.eta_s = (now_s - begin_s_) * (work_before(config_.architecture.groups, 0) - work) /
                      std::max(1e-9, work - done_at_begin_);
-      if (progress_ && b + 1 < batches) progress_(report);
+      if (progress_ && b + 1 < batches && !progress_(report)) return stopped();
     }
     const double accuracy = accuracy_of(module_, validation_, scaling_, group_);
     ++epoch_;
@@ -255,18 +266,26 @@ class Run {
       take(module_, group_, best_);
     }
     report.validation_accuracy = accuracy;
-    if (progress_) progress_(report);
     char line[200];
     std::snprintf(line, sizeof line,
                   "group %lld epoch %d/%d: loss %.4f, training accuracy %.4f, validation accuracy %.4f, %.0f images/s",
                   static_cast<long long>(group_ + 1), epoch_, config_.epochs, report.loss, report.train_accuracy,
                   accuracy, report.images_per_s);
     log(line);
+    if (progress_ && !progress_(report)) {
+      REINS_TRY(save());
+      return stopped();
+    }
+    return {};
+  }
+
+  Status stopped() const {
+    return fail(ErrorKind::kGone, "training was interrupted", config_.out_folder.string(), "go on with --resume");
   }
 
   torch::Tensor frozen(const torch::Tensor& images) {
     torch::NoGradGuard no_grad;
-    return module_->forward(images, group_ - 1);
+    return module_->partial_sum(images, group_ - 1);
   }
 
   /// In units of one path's forward pass over the training images: training costs about three of them, each frozen
@@ -352,7 +371,7 @@ class Run {
 
   NetTrainConfig config_;
   data::ImageSet train_, validation_;
-  std::function<void(const NetTrainProgress&)> progress_;
+  std::function<bool(const NetTrainProgress&)> progress_;
   MonotonicClock clock_;
   Scaling scaling_;
   GroupModule module_{nullptr};
@@ -411,6 +430,13 @@ Result<NetTrainReport> ship(const NetTrainConfig& config, Run& run) {
 
 }  // namespace
 
+void fill_defaults(NetTrainConfig& config) {
+  if (config.dataset != "synthetic") return;
+  config.architecture.stages = {{8, true}, {16, true}, {32, true}};
+  config.epochs = 8;
+  config.batch = 64;
+}
+
 Status NetTrainConfig::validate() const {
   REINS_TRY(architecture.validate());
   const auto usage = [](std::string_view option, std::string_view range) {
@@ -428,7 +454,7 @@ Status NetTrainConfig::validate() const {
 }
 
 Result<NetTrainReport> train_network(const NetTrainConfig& config,
-                                     const std::function<void(const NetTrainProgress&)>& progress) {
+                                     const std::function<bool(const NetTrainProgress&)>& progress) {
   REINS_TRY(config.validate());
   REINS_ASSIGN(data::ImageSet train,
                data::load_images(config.dataset, config.data_folder, data::Split::kTrain, config.seed));

@@ -26,8 +26,8 @@ struct NetTrainConfig {
       0.1;                ///< peak: linear warm-up over the first fifth of a group's steps, then a cosine to 0; (0, 10]
   double momentum = 0.9;  ///< Nesterov; [0, 1)
   double weight_decay = 5e-4;  ///< on convolution and classifier weights, not on batch norm and bias; [0, 1]
-  double own_loss = 1;     ///< weight of a later group's own cross-entropy at its first step, falling linearly to 0:
-                           ///< it learns to tell classes by itself before it learns what the others miss; [0, 10]
+  double own_loss = 1;     ///< a later group's own cross-entropy, added to that of the mean: keeps it a classifier by
+                           ///< itself, so that their mean errs less than each; [0, 10]
   bool bfloat16 = false;   ///< convolutions in bfloat16, twice as fast where the processor has it; weights stay float32
   bool augment = true;     ///< random crop from a border of 4 zeros, horizontal flip
   std::uint64_t seed = 1;  ///< initial weights, order, augmentation, synthetic images
@@ -37,6 +37,10 @@ struct NetTrainConfig {
   /// Errors: usage, naming the option.
   Status validate() const;
 };
+
+/// Stages and epochs that suit `config.dataset`: the shipped network's for CIFAR-10; for the synthetic set a small
+/// network that trains in about a minute on two cores.
+void fill_defaults(NetTrainConfig& config);
 
 /// Where a run stands. Groups, epochs and batches count from 1.
 struct NetTrainProgress {
@@ -59,10 +63,13 @@ struct NetTrainReport {
 };
 
 /// Trains group 1, then group k with groups 1..k-1 frozen (weights and batch-norm statistics keep their bits), by SGD
-/// on the cross-entropy of the summed logits. Of each group the epoch with the best validation accuracy is kept. A
-/// checkpoint is written after every epoch. Reads the test images once, at the end, to record what each level answers.
-/// Errors: usage, those of the data set and of files; kInternal where libtorch throws. Sets libtorch's thread count.
+/// on the cross-entropy of the level's logits (the mean over its groups) and of the group's own. Group k starts from
+/// group k-1's weights, and its rate from the top again (Huang et al. 2017, "Snapshot Ensembles"). Of each group the
+/// epoch with the best validation accuracy is kept. A checkpoint is written after every epoch. Reads the test images
+/// once, at the end, to record what each level answers. Errors: usage, those of the data set and of files; kInternal
+/// where libtorch throws. Sets libtorch's thread count. kGone where `progress` answered false: the checkpoint of the
+/// last whole epoch is there to resume from.
 Result<NetTrainReport> train_network(const NetTrainConfig& config,
-                                     const std::function<void(const NetTrainProgress&)>& progress = {});
+                                     const std::function<bool(const NetTrainProgress&)>& progress = {});
 
 }  // namespace reins::training

@@ -46,9 +46,13 @@ GroupModuleImpl::GroupModuleImpl(const GroupArchitecture& architecture) : archit
 }
 
 torch::Tensor GroupModuleImpl::forward(const torch::Tensor& x, std::int64_t level_index) {
-  torch::Tensor logits = bias_ + path(0)->forward(x);
-  for (std::int64_t g = 1; g <= level_index; ++g) logits = logits + path(g)->forward(x);
-  return logits;
+  return bias_ + partial_sum(x, level_index) / (level_index + 1);
+}
+
+torch::Tensor GroupModuleImpl::partial_sum(const torch::Tensor& x, std::int64_t level_index) {
+  torch::Tensor sum = path(0)->forward(x);
+  for (std::int64_t g = 1; g <= level_index; ++g) sum = sum + path(g)->forward(x);
+  return sum;
 }
 
 void GroupModuleImpl::train_only(std::int64_t group) {

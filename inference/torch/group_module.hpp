@@ -27,11 +27,13 @@ class GroupPathImpl : public torch::nn::Module {
 };
 TORCH_MODULE(GroupPath);
 
-/// forward(x, level_index): bias + the partial logits of groups 0..level_index.
+/// forward(x, level_index): bias + the mean of the partial logits of groups 0..level_index.
 class GroupModuleImpl : public torch::nn::Module {
  public:
   explicit GroupModuleImpl(const GroupArchitecture& architecture);
   torch::Tensor forward(const torch::Tensor& x, std::int64_t level_index);
+  /// The sum of the partial logits of groups 0..level_index.
+  torch::Tensor partial_sum(const torch::Tensor& x, std::int64_t level_index);
 
   GroupPath& path(std::int64_t group) { return paths_[static_cast<std::size_t>(group)]; }
   torch::Tensor& bias() { return bias_; }

@@ -56,7 +56,7 @@ class TorchEngine final : public Engine {
               .to(torch::kFloat32);
       if (bytes) pixels = pixels / 255;
       image_ = (pixels - mean_) / stddev_;
-      logits_ = bias_.clone();
+      sum_ = torch::zeros_like(bias_);
       for (std::size_t g = 0; g <= level.index(); ++g) add(g);
       level_ = level;
     } catch (const std::exception& problem) {
@@ -66,7 +66,7 @@ class TorchEngine final : public Engine {
   }
 
   Status grow() override {
-    if (!logits_.defined()) return fail(ErrorKind::kUsage, "nothing was begun", network_.facts.name);
+    if (!sum_.defined()) return fail(ErrorKind::kUsage, "nothing was begun", network_.facts.name);
     if (level_.index() + 1 >= paths_.size())
       return fail(ErrorKind::kUsage, "the full network has run already", network_.facts.name);
     try {
@@ -80,10 +80,10 @@ class TorchEngine final : public Engine {
   }
 
   Result<Answer> finish() override {
-    if (!logits_.defined()) return fail(ErrorKind::kUsage, "nothing was begun", network_.facts.name);
+    if (!sum_.defined()) return fail(ErrorKind::kUsage, "nothing was begun", network_.facts.name);
     try {
       torch::NoGradGuard no_grad;
-      const torch::Tensor p = torch::softmax(logits_.flatten(), 0).contiguous();
+      const torch::Tensor p = torch::softmax((bias_ + sum_ / (level_.value + 1)).flatten(), 0).contiguous();
       std::copy_n(p.data_ptr<float>(), probabilities_.size(), probabilities_.begin());
       return Answer{.predicted = static_cast<int>(p.argmax().item<std::int64_t>()),
                     .level = level_,
@@ -100,12 +100,12 @@ class TorchEngine final : public Engine {
       x = torch::relu(torch::conv2d(x, paths_[group].weights[s], paths_[group].biases[s], 1, 1));
       if (network_.architecture.stages[s].pool) x = torch::max_pool2d(x, 2);
     }
-    logits_ = logits_ + torch::linear(x.flatten(1), paths_[group].classifier);
+    sum_ = sum_ + torch::linear(x.flatten(1), paths_[group].classifier);
   }
 
   DynamicNetwork network_;
   std::vector<Path> paths_;
-  torch::Tensor bias_, mean_, stddev_, image_, logits_;
+  torch::Tensor bias_, mean_, stddev_, image_, sum_;
   LevelId level_;
   std::vector<float> probabilities_;
 };

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 // The network by its definition: seven nested loops, in double.
 std::vector<double> reference_logits(const GroupArchitecture& a, const NetworkWeights& w,
                                      const std::vector<std::uint8_t>& image, std::size_t level) {
-  std::vector<double> logits(w.bias.values.begin(), w.bias.values.end());
+  std::vector<double> logits(w.bias.values.size());
   for (std::size_t g = 0; g <= level; ++g) {
     auto n = static_cast<std::size_t>(a.size);
     std::vector<double> x(image.size());
@@ -73,6 +73,9 @@ std::vector<double> reference_logits(const GroupArchitecture& a, const NetworkWe
       for (std::size_t f = 0; f < x.size(); ++f)
         logits[k] += static_cast<double>(w.groups[g].classifier.values[k * x.size() + f]) * x[f];
     }
+  }
+  for (std::size_t k = 0; k < logits.size(); ++k) {
+    logits[k] = static_cast<double>(w.bias.values[k]) + logits[k] / static_cast<double>(level + 1);
   }
   return logits;
 }
