@@ -26,6 +26,7 @@ Result<EnvConfig> EnvConfig::from_toml(const TomlTable& table) {
   REINS_ASSIGN(c.power_cap, table.number_or("power_cap", c.power_cap, 0, 1));
   REINS_ASSIGN(c.energy_budget, table.number_or("energy_budget", c.energy_budget, 0, 1));
   REINS_ASSIGN(c.others, table.number_or("others", c.others, 0, 1));
+  REINS_ASSIGN(c.shield_off, table.number_or("shield_off", c.shield_off, 0, 1));
   if (c.loads.empty() || c.target_factors.empty()) {
     return fail(ErrorKind::kGarbled, "'loads' and 'target_factors' want at least one number", table.place("loads"));
   }
@@ -70,6 +71,7 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
   if (rng.uniform() < config_.others) {
     for (double& util : conditions.others_util) util = rng.uniform(0, 0.5);
   }
+  conditions.shield = rng.uniform() >= config_.shield_off;
   run_->reset(trace_, conditions, rng.next());
   run_->set_goals(goals);
 
@@ -81,6 +83,28 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
   last_energy_j_ = run_->runtime().energy().total_j();
   last_switches_ = run_->runtime().counters().switches;
   return step;
+}
+
+int BoardEnv::newly_missed() {
+  // A miss is charged when the deadline passes, not when the late reply comes: else a slow policy would put its misses off.
+  int missed = 0;
+  for (const control::Outcome& outcome : run_->outcomes()) {
+    const auto charged = std::find(overdue_.begin(), overdue_.end(), outcome.request.id);
+    if (charged != overdue_.end()) {
+      overdue_.erase(charged);
+    } else if (outcome.missed) {
+      ++missed;
+    }
+  }
+  const control::Runtime& runtime = run_->runtime();
+  for (std::size_t i = 0; i < runtime.queue_depth(); ++i) {
+    const control::Request& request = runtime.waiting(i);
+    if (!request.deadline_s.has_value() || *request.deadline_s >= run_->now_s()) continue;
+    if (std::find(overdue_.begin(), overdue_.end(), request.id) != overdue_.end()) continue;
+    overdue_.push_back(request.id);
+    ++missed;
+  }
+  return missed;
 }
 
 Result<Step> BoardEnv::step(const policies::Action& action) {
@@ -105,12 +129,12 @@ Result<Step> BoardEnv::step(const policies::Action& action) {
   last_energy_j_ = energy.total_j();
   facts.switched = run_->runtime().counters().switches != last_switches_;
   for (const control::Outcome& outcome : run_->outcomes()) {
-    facts.missed += outcome.missed ? 1 : 0;
     if (outcome.rejected) continue;
     facts.latency_s = outcome.latency_s;
     facts.accuracy = world_.profile->accuracy(outcome.level);
     if (outcome.request.deadline_s.has_value()) facts.target_s = *outcome.request.deadline_s - outcome.request.arrival_s;
   }
+  facts.missed = newly_missed();
   step.reward = reward_of(config_.reward, facts);
   return step;
 }

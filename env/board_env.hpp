@@ -32,6 +32,7 @@ struct EnvConfig {
   double power_cap = 0.04;           ///< share with a power cap. 0..1
   double energy_budget = 0.04;       ///< share with an energy budget. 0..1
   double others = 0.2;               ///< share with other load on the clusters. 0..1
+  double shield_off = 0.5;           ///< share without the shield: where a policy learns what the shield would have spared it. 0..1
   RewardConfig reward;
   control::RuntimeConfig runtime;
 
@@ -62,6 +63,9 @@ class BoardEnv {
   double last_decision_s_ = 0;
   double last_energy_j_ = 0;
   std::uint64_t last_switches_ = 0;
+  std::vector<std::uint64_t> overdue_;  // waiting requests whose miss has been charged already
+
+  int newly_missed();
 };
 
 /// The accuracy floors that goals are drawn from: the validated accuracy of each level.

@@ -23,6 +23,7 @@ struct BoardConditions {
   std::array<double, policies::kMaxClusters> others_util{};  ///< share of each cluster that others use, 0..1
   std::uint64_t seed = 1;
   bool noise = true;                                         ///< run-time and sensor noise
+  bool shield = true;                                        ///< false: the Runtime's shield is off, whatever its config says
 };
 
 /// Deterministic given board, levels, conditions and the calls made. Between events everything but the temperature is constant,

@@ -26,7 +26,9 @@ void Episode::reset(const data::Trace& trace, const BoardConditions& conditions,
   outcomes_.clear();
   result_ = EpisodeResult{};
   result_.level_counts.assign(board_.levels(), 0);
-  runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
+  control::RuntimeConfig config = config_;
+  config.shield.enabled = config.shield.enabled && conditions.shield;
+  runtime_.emplace(*world_.board, *world_.space, *world_.profile, config);
   // Energy counts from the first arrival.
   const double start_s = trace.rows.empty() ? 0 : trace.rows.front().time_s;
   board_.reset(start_s, conditions);

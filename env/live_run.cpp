@@ -16,12 +16,14 @@ double LiveRun::now() {
   return last_now_s_;
 }
 
-void LiveRun::reset(const data::Trace& trace, const BoardConditions&, std::uint64_t image_seed) {
+void LiveRun::reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed) {
   trace_ = &trace;
   next_row_ = 0;
   rng_ = Rng(image_seed);
   outcomes_.clear();
-  runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
+  control::RuntimeConfig config = config_;
+  config.shield.enabled = config.shield.enabled && conditions.shield;
+  runtime_.emplace(*world_.board, *world_.space, *world_.profile, config);
   // The first request is due now: nobody waits for a trace's lead-in.
   offset_s_ = plant_.now_s() - (trace.rows.empty() ? 0 : trace.rows.front().time_s);
 }
