@@ -1,0 +1,230 @@
+// tests/serving/serve_program_test.cpp: `reins serve` as a user runs it, with clients and the workload generator
+// against it.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "inference/network_file.hpp"
+#include "tests/inference/random_network.hpp"
+#include "tests/serving/running_server.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::testing {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr auto kPatience = std::chrono::seconds(60);
+
+/// A program under way: its output is read, its end is waited for, both within bounds.
+class Process {
+ public:
+  explicit Process(std::vector<std::string> arguments) {
+    int ends[2] = {-1, -1};
+    if (::pipe2(ends, O_CLOEXEC) != 0) return;
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(ends[1], STDOUT_FILENO);
+      ::dup2(ends[1], STDERR_FILENO);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    ::close(ends[1]);
+    output_ = ends[0];
+  }
+  ~Process() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
+    }
+    ::close(output_);
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  /// True once `wanted` has been printed.
+  bool prints(const std::string& wanted) {
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (text.find(wanted) == std::string::npos && std::chrono::steady_clock::now() < until && read_some()) continue;
+    return text.find(wanted) != std::string::npos;
+  }
+  void signal(int number) const { ::kill(pid_, number); }
+  /// The exit code; -1 where it was killed or does not end.
+  int code() {
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < until && read_some()) continue;
+    int status = 0;
+    if (std::chrono::steady_clock::now() >= until || ::waitpid(pid_, &status, 0) != pid_) return -1;
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  std::string text;
+
+ private:
+  /// False at the end of the output.
+  bool read_some() {
+    pollfd item{output_, POLLIN, 0};
+    if (::poll(&item, 1, 200) <= 0) return true;
+    std::array<char, 4096> buffer{};
+    const ssize_t n = ::read(output_, buffer.data(), buffer.size());
+    if (n <= 0) return false;
+    text.append(buffer.data(), static_cast<std::size_t>(n));
+    return true;
+  }
+  pid_t pid_ = -1;
+  int output_ = -1;
+};
+
+class ServeProgram : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "reins-serve-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    inference::GroupArchitecture a;
+    a.groups = 2;
+    a.stages = {{4, true}, {8, true}};
+    ASSERT_OK(inference::write_network(network(), inference::describe(a, "tiny", "synthetic", "none"),
+                                       random_weights(a, 1), inference::WeightType::kFloat16));
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  std::string network() const { return (folder_ / "network.rnet").string(); }
+  std::vector<std::string> serve(const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {REINS_PROGRAM, "serve", "--network", network()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  static std::string endpoint_in(const std::string& text) {
+    const std::size_t at = text.find("tcp://");
+    return text.substr(at, text.find_first_of(" \n", at) - at);
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_F(ServeProgram, ServesAnEmulatedBoardUntilItIsStopped) {
+  Process server(
+      serve({"--policy", "pareto", "--endpoint", "tcp://127.0.0.1:0", "--telemetry", "none", "--log-level", "off"}));
+  ASSERT_TRUE(server.prints(" under pareto at tcp://127.0.0.1:") && server.prints("\n")) << server.text;
+  EXPECT_THAT(server.text, HasSubstr("tiny on odroid-xu3 (emulated"));
+  const std::string endpoint = endpoint_in(server.text);
+
+  RawClient client(endpoint);
+  const std::string image(3 * 32 * 32, '\x40');
+  protocol::Request request = infer_request(1, image, 5.0);
+  std::get<protocol::Infer>(request.body).tensor.shape = {1, 3, 32, 32};
+  std::get<protocol::Infer>(request.body).probabilities = true;
+  const auto answer = client.ask<protocol::InferAnswer>(request);
+  EXPECT_TRUE(answer.emulated);
+  ASSERT_EQ(answer.probabilities.size(), 10U) << "the real engine ran";
+  const auto most = std::max_element(answer.probabilities.begin(), answer.probabilities.end());
+  EXPECT_EQ(answer.predicted, most - answer.probabilities.begin());
+  EXPECT_GT(answer.latency_s, 0);
+  EXPECT_GT(answer.freq_khz, 0);
+  EXPECT_FALSE(answer.missed);
+
+  Process workload({REINS_WORKLOAD, "--json", "--connect", endpoint, "--generate", "poisson", "--rate", "20",
+                    "--duration", "2", "--targets", "2", "--connect-timeout", "30"});
+  EXPECT_EQ(workload.code(), 0) << workload.text;
+  const auto json = nlohmann::json::parse(workload.text, nullptr, false);
+  ASSERT_FALSE(json.is_discarded()) << workload.text;
+  EXPECT_EQ(json["emulated"], true);
+  EXPECT_GT(json["served"].get<int>(), 10);
+  EXPECT_EQ(json["offered"], json["served"]);
+  EXPECT_GT(json["energy_j"].get<double>(), 0);
+
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.code(), 0) << server.text;
+  EXPECT_THAT(server.text, HasSubstr("emulated, idle included"));
+  EXPECT_THAT(server.text, HasSubstr("0 rejected"));
+}
+
+TEST_F(ServeProgram, PrintsItsTotalsAsJson) {
+  Process server(serve({"--policy", "pareto", "--endpoint", "tcp://127.0.0.1:0", "--telemetry", "none", "--json"}));
+  ASSERT_TRUE(server.prints("listening on tcp://")) << server.text;
+  server.signal(SIGINT);
+  EXPECT_EQ(server.code(), 0);
+  const auto json = nlohmann::json::parse(server.text.substr(server.text.find("\n{")), nullptr, false);
+  ASSERT_FALSE(json.is_discarded()) << server.text;
+  EXPECT_EQ(json["emulated"], true);
+  EXPECT_EQ(json["served"], 0);
+}
+
+TEST_F(ServeProgram, APortInUseIsOneLineAndExitCode2) {
+  RunningServer first;
+  Process second(serve({"--policy", "pareto", "--endpoint", first.server->endpoint(), "--telemetry", "none"}));
+  EXPECT_EQ(second.code(), 2);
+  EXPECT_THAT(second.text, HasSubstr("another program has this address"));
+  EXPECT_EQ(std::count(second.text.begin(), second.text.end(), '\n'), 1) << second.text;
+}
+
+TEST_F(ServeProgram, BadInputIsOneLineAndExitCode2) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* says;
+  };
+  const Case cases[] = {
+      {{}, "--policy"},
+      {{"--policy", "/nowhere/policy.rpol"}, "/nowhere/policy.rpol"},
+      {{"--policy", network()}, "network.rnet"},
+      {{"--policy", "pareto", "--board", "commodore-64"}, "commodore-64"},
+      {{"--policy", "pareto", "--board", "host"}, "--profile"},
+      {{"--policy", "pareto", "--endpoint", "5555"}, "tcp://127.0.0.1:5555"},
+      {{"--policy", "pareto", "--endpoint", "tcp://0.0.0.0:0"}, "CURVE keys"},
+      {{"--policy", "pareto", "--telemetry", "tcp://*:0", "--endpoint", "tcp://127.0.0.1:0"}, "CURVE keys"},
+      {{"--policy", "pareto", "--server-key", "k"}, "--client-keys"},
+      {{"--policy", "pareto", "--server-key", "/nowhere/k", "--client-keys", "/nowhere/c"}, "/nowhere/k"},
+      {{"--policy", "pareto", "--accuracy", "2"}, "--accuracy"},
+      {{"--policy", "pareto", "--queue", "0"}, "--queue"},
+      {{"--policy", "pareto", "--frobnicate"}, "--frobnicate"},
+  };
+  Process nothing({REINS_PROGRAM, "serve", "--policy", "pareto", "--network", "/nowhere/net.rnet"});
+  EXPECT_EQ(nothing.code(), 2);
+  EXPECT_THAT(nothing.text, HasSubstr("/nowhere/net.rnet"));
+  for (const Case& c : cases) {
+    Process process(serve(c.arguments));
+    EXPECT_EQ(process.code(), 2) << c.says << ": " << process.text;
+    EXPECT_THAT(process.text, HasSubstr(c.says));
+    EXPECT_EQ(std::count(process.text.begin(), process.text.end(), '\n'), 1) << process.text;
+  }
+}
+
+TEST_F(ServeProgram, MakesKeysThatLetAClientIn) {
+  const std::string server_keys = (folder_ / "server").string(), client_keys = (folder_ / "client").string();
+  for (const std::string& prefix : {server_keys, client_keys}) {
+    Process process({REINS_PROGRAM, "serve", "--make-keys", prefix});
+    EXPECT_EQ(process.code(), 0) << process.text;
+  }
+  Process again({REINS_PROGRAM, "serve", "--make-keys", server_keys});
+  EXPECT_EQ(again.code(), 2);
+  EXPECT_THAT(again.text, HasSubstr("already there"));
+
+  Process server(serve({"--policy", "pareto", "--endpoint", "tcp://127.0.0.1:0", "--telemetry", "none", "--server-key",
+                        server_keys + ".secret", "--client-keys", client_keys + ".public", "--log-level", "off"}));
+  ASSERT_TRUE(server.prints(" at tcp://127.0.0.1:") && server.prints("\n")) << server.text;
+  const std::string endpoint = endpoint_in(server.text);
+  Process welcome({REINS_WORKLOAD, "--connect", endpoint, "--server-key", server_keys + ".public", "--client-key",
+                   client_keys + ".secret", "--generate", "periodic", "--rate", "10", "--duration", "0.5",
+                   "--connect-timeout", "30"});
+  EXPECT_EQ(welcome.code(), 0) << welcome.text;
+  Process stranger({REINS_WORKLOAD, "--connect", endpoint, "--generate", "periodic", "--connect-timeout", "0.5"});
+  EXPECT_EQ(stranger.code(), 1);
+  EXPECT_THAT(stranger.text, HasSubstr("no server answers"));
+}
+
+}  // namespace
+}  // namespace reins::testing
