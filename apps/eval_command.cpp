@@ -160,6 +160,8 @@ Status eval(const EvalOptions& options) {
                 "policies are compared on emulated boards, and this machine's power and heat are not known",
                 "--board host", "name a board file; on this machine itself run 'reins serve' with a workload");
   }
+  REINS_TRY(check_writable(options.report));
+  REINS_TRY(check_writable(options.json.file));
   REINS_ASSIGN(const auto bench, make_workbench(options.workbench));
   const env::World world = bench->world();
   REINS_ASSIGN(const Learned learned, load_policies(options, *bench));

@@ -1,6 +1,9 @@
 #include "apps/wiring.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 
 #include "core/file.hpp"
@@ -53,6 +56,20 @@ Result<boards::Board> open_board(const std::string& board) {
 Result<inference::NetworkFacts> read_facts(const fs::path& network) {
   REINS_ASSIGN(const inference::NetworkFile file, inference::NetworkFile::open(network));
   return file.network().facts;
+}
+
+Status check_writable(const fs::path& file) {
+  if (file.empty()) return {};
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return fail(from_errno(error.value(), "cannot make the folder of this file", file.native()));
+  if (fs::is_directory(file, error)) {
+    return fail(ErrorKind::kUsage, "this is a folder, a file is wanted", file.native(), "name a file in it");
+  }
+  if (access(folder.c_str(), W_OK) != 0)
+    return fail(from_errno(errno, "cannot write into the folder of this file", file.native()));
+  return {};
 }
 
 void add_board_option(CLI::App& command, std::string& board) {

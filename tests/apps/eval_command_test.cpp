@@ -1,0 +1,225 @@
+// `reins eval` as a user runs it, on a network and a policy made here.
+#include "apps/eval_command.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "apps/wiring.hpp"
+#include "control/observation_builder.hpp"
+#include "core/file.hpp"
+#include "data/trace.hpp"
+#include "inference/network_file.hpp"
+#include "policies/policy_file.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::apps {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+Outcome reins(std::vector<std::string> words) {
+  CLI::App app("test", "reins");
+  app.require_subcommand(1);
+  int exit_code = kOk;
+  register_eval(app, exit_code);
+  words.insert(words.begin(), {"reins", "eval"});
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  const int code = run(app, static_cast<int>(argv.size()), argv.data(), exit_code);
+  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
+}
+
+/// Exactly one line on standard error, exit code 2, nothing on standard output.
+void expect_bad_input(const Outcome& outcome, const ::testing::Matcher<const std::string&>& line) {
+  EXPECT_EQ(outcome.code, kBadInput);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, line);
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
+class Eval : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = fs::temp_directory_path() / ("reins-eval-" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+    network_ = (folder_ / "network.rnet").native();
+    write_a_network();
+    for (const std::string& board : {std::string("odroid-xu3"), std::string("jetson-nano")}) write_a_policy(board);
+  }
+  static void TearDownTestSuite() { fs::remove_all(folder_); }
+
+  static std::string path(const std::string& name) { return (folder_ / name).native(); }
+  /// Two cells of few requests.
+  static std::vector<std::string> tiny(std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {"--network", network_, "--grid", "quick", "--loads", "0.3", "--requests", "25"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+
+  static fs::path folder_;
+  static std::string network_;
+
+ private:
+  static void write_a_network() {
+    inference::GroupArchitecture architecture;
+    architecture.groups = 2;
+    architecture.stages = {{4, true}, {4, true}};
+    inference::DynamicNetwork network = inference::describe(architecture, "made up", "synthetic", "drawn by a test");
+    network.facts.levels[0].accuracy = 0.6;
+    network.facts.levels[1].accuracy = 0.7;
+    network.mean = {0.5F, 0.5F, 0.5F};
+    network.stddev = {0.25F, 0.25F, 0.25F};
+    auto zeros = [](std::vector<std::int64_t> shape) {
+      std::size_t n = 1;
+      for (const std::int64_t side : shape) n *= static_cast<std::size_t>(side);
+      return inference::Tensor{std::move(shape), std::vector<float>(n, 0.0F)};
+    };
+    inference::NetworkWeights weights;
+    weights.mean = network.mean;
+    weights.stddev = network.stddev;
+    weights.bias = zeros({architecture.classes});
+    for (std::int64_t group = 0; group < architecture.groups; ++group) {
+      inference::GroupWeights one;
+      for (std::size_t stage = 0; stage < architecture.stages.size(); ++stage) {
+        one.conv_weights.push_back(
+            zeros({architecture.stages[stage].channels, architecture.input_channels(stage), 3, 3}));
+        one.conv_biases.push_back(zeros({architecture.stages[stage].channels}));
+      }
+      one.classifier = zeros({architecture.classes, architecture.features()});
+      weights.groups.push_back(std::move(one));
+    }
+    ASSERT_OK(inference::write_network(network_, network, weights, inference::WeightType::kFloat32));
+  }
+
+  /// A policy whose weights are zero: it takes the first choice that is allowed.
+  static void write_a_policy(const std::string& board) {
+    WorkbenchOptions options;
+    options.board = board;
+    options.network = network_;
+    const auto bench = make_workbench(options);
+    ASSERT_OK(bench);
+    const policies::ActionSpace& space = (*bench)->space();
+    const control::ObservationBuilder builder((*bench)->board(), space, (*bench)->profile());
+    policies::PolicyFile file;
+    file.space = space;
+    file.network_fingerprint = (*bench)->network().fingerprint;
+    file.observation = builder.spec();
+    file.network = policies::PolicyNetwork::zeros(policies::NetworkShape::of(builder.spec().size(), space));
+    file.training.algorithm = "none";
+    policies::PolicyExample example;
+    example.features.assign(builder.spec().size(), 0.0F);
+    example.mask.mappings = 1;
+    example.mask.levels = 1;
+    for (std::size_t m = 0; m < space.mappings.size(); ++m) example.mask.opps[m] = 1;
+    file.examples = {example};
+    ASSERT_OK(policies::decide_examples(file));
+    ASSERT_OK(policies::write_policy(file, folder_ / (board + ".rpol")));
+  }
+};
+fs::path Eval::folder_;
+std::string Eval::network_;
+
+TEST_F(Eval, PrintsEveryRowSavingsAndEveryCell) {
+  const Outcome outcome = reins(tiny());
+  EXPECT_EQ(outcome.code, kOk) << outcome.err;
+  for (const char* row :
+       {"performance/kernel-like full", "schedutil/kernel-like full", "best static", "floor rule", "pareto", "oracle",
+        "Savings, floors changing", "Savings, floors top", "Every cell", "EMULATED"}) {
+    EXPECT_THAT(outcome.out, HasSubstr(row));
+  }
+}
+
+TEST_F(Eval, WritesJsonToStandardOutputAndNothingElse) {
+  const Outcome outcome = reins(tiny({"--json"}));
+  EXPECT_EQ(outcome.code, kOk);
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json["cells"].size(), 2U);
+  EXPECT_EQ(json["board"]["name"], "odroid-xu3");
+}
+
+TEST_F(Eval, GivesTheSameFiguresOnAnyNumberOfThreadsAndOthersForAnotherSeed) {
+  const std::string one = reins(tiny({"--json", "--threads", "1"})).out;
+  EXPECT_EQ(one, reins(tiny({"--json", "--threads", "3"})).out);
+  EXPECT_NE(one, reins(tiny({"--json", "--seed", "77"})).out);
+}
+
+TEST_F(Eval, ShowsALearnedPolicyWithAndWithoutItsShield) {
+  const Outcome outcome = reins(tiny({"--policy", path("odroid-xu3.rpol"), "--no-shield", "--json"}));
+  EXPECT_EQ(outcome.code, kOk) << outcome.err;
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json["learned"], std::vector<std::string>{"odroid-xu3"});
+  EXPECT_EQ(json["unshielded"], std::vector<std::string>{"odroid-xu3, no shield"});
+  double shielded = 0, bare = -1;
+  for (const auto& row : json["cells"][0]["rows"]) {
+    if (row["name"] == "odroid-xu3") shielded = row["shield_interventions_per_offered"];
+    if (row["name"] == "odroid-xu3, no shield") bare = row["shield_interventions_per_offered"];
+  }
+  EXPECT_GT(shielded, 0);  // the lowest point of the slowest cluster misses targets that others would meet
+  EXPECT_EQ(bare, 0);
+}
+
+TEST_F(Eval, GroupsSeveralPoliciesUnderOneMean) {
+  const Outcome outcome = reins(tiny({"--policy", path("odroid-xu3.rpol"), path("odroid-xu3.rpol")}));
+  EXPECT_EQ(outcome.code, kOk) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("odroid-xu3#2"), HasSubstr("learned (2 seeds)")));
+}
+
+TEST_F(Eval, WritesAReport) {
+  const Outcome outcome = reins(tiny({"--report", path("report.html")}));
+  EXPECT_EQ(outcome.code, kOk) << outcome.err;
+  const auto html = read_file(path("report.html"));
+  ASSERT_OK(html);
+  EXPECT_THAT(*html, AllOf(HasSubstr("<svg"), HasSubstr("</html>")));
+}
+
+TEST_F(Eval, ComparesOnAUsersOwnTrace) {
+  ASSERT_OK(write_file_atomic(path("mine.csv"), "time_s,app,latency_target_s\n0.5,0,0.4\n1.0,0,0.4\n2.5,0,0.4\n"));
+  const Outcome outcome = reins({"--network", network_, "--trace", path("mine.csv"), "--json"});
+  EXPECT_EQ(outcome.code, kOk) << outcome.err;
+  const auto json = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(json["cells"].size(), 1U);
+  EXPECT_EQ(json["cells"][0]["arrivals"], "mine");
+  EXPECT_EQ(json["cells"][0]["rows"][0]["offered"], 3.0);
+}
+
+TEST_F(Eval, SaysInOneLineWhatIsWrongWithItsInput) {
+  expect_bad_input(reins({"--network", path("none.rnet")}), HasSubstr("none.rnet"));
+  expect_bad_input(reins({"--network", network_, "--board", "odroid"}), HasSubstr("odroid-xu3"));
+  expect_bad_input(reins({"--network", network_, "--board", "host"}), HasSubstr("emulated boards"));
+  expect_bad_input(reins(tiny({"--grid", "huge"})), HasSubstr("huge"));
+  expect_bad_input(reins(tiny({"--targets", "soon"})), HasSubstr("soon"));
+  expect_bad_input(reins(tiny({"--policy", path("none.rpol")})), HasSubstr("none.rpol"));
+  expect_bad_input(reins(tiny({"--policy", network_})), HasSubstr("network.rnet"));
+  expect_bad_input(reins(tiny({"--policy", path("jetson-nano.rpol")})), HasSubstr("jetson-nano"));
+  expect_bad_input(reins(tiny({"--camera", path("nowhere")})), HasSubstr("nowhere"));
+  expect_bad_input(reins(tiny({"--trace", path("nowhere.csv")})), HasSubstr("nowhere.csv"));
+  expect_bad_input(reins(tiny({"--frobnicate"})), HasSubstr("--frobnicate"));
+}
+
+TEST_F(Eval, RefusesATruncatedPolicy) {
+  const auto bytes = read_file(path("odroid-xu3.rpol"));
+  ASSERT_OK(bytes);
+  ASSERT_OK(write_file_atomic(path("cut.rpol"), std::string_view(*bytes).substr(0, bytes->size() / 2)));
+  expect_bad_input(reins(tiny({"--policy", path("cut.rpol")})), HasSubstr("cut.rpol"));
+}
+
+TEST_F(Eval, CannotWriteItsReportIntoAFolderThatIsAFile) {
+  const Outcome outcome = reins(tiny({"--report", network_ + "/report.html"}));
+  EXPECT_NE(outcome.code, kOk);
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
+}  // namespace
+}  // namespace reins::apps
