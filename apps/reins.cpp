@@ -3,9 +3,14 @@
 
 #include "apps/board_command.hpp"
 #include "apps/eval_command.hpp"
+#include "apps/net_command.hpp"
+#include "apps/profile_command.hpp"
 #include "apps/restore_command.hpp"
 #include "apps/serve_command.hpp"
 #include "apps/wiring.hpp"
+#ifdef REINS_TRAINING
+#include "apps/train_command.hpp"
+#endif
 
 int main(int argc, char** argv) {
   CLI::App app("Reins: a reinforcement-learned runtime controller for DNN inference on one board", "reins");
@@ -15,7 +20,13 @@ int main(int argc, char** argv) {
   int exit_code = reins::apps::kOk;
   reins::apps::register_board(app, exit_code);
   reins::apps::register_eval(app, exit_code);
+  reins::apps::register_net(app, exit_code);
+  reins::apps::register_profile(app, exit_code);
   reins::apps::register_restore(app, exit_code);
   reins::apps::register_serve(app, exit_code);
+#ifdef REINS_TRAINING
+  reins::apps::register_train(app, exit_code);
+  reins::apps::register_freeze(app, exit_code);
+#endif
   return reins::apps::run(app, argc, argv, exit_code);
 }

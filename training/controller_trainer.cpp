@@ -134,7 +134,12 @@ Result<ControllerProgress> train_controller(const ControllerRun& run) {
   env::BoardEnv env(world, run.config.env, run.make_run());
   BoardEnvironment environment(env);
   std::unique_ptr<env::BoardEnv> validation;
-  if (run.validate) validation = std::make_unique<env::BoardEnv>(world, run.config.env, run.make_run());
+  if (run.validate) {
+    // Validated as deployed: with the shield.
+    env::EnvConfig deployed = run.config.env;
+    deployed.shield_off = 0;
+    validation = std::make_unique<env::BoardEnv>(world, deployed, run.make_run());
+  }
 
   REINS_ASSIGN(const std::unique_ptr<agent::Dqn> dqn,
                agent::Dqn::make(run.config.dqn, env.spec().size(), run.bench->space()));

@@ -1,0 +1,133 @@
+#include "apps/profile_command.hpp"
+
+#include <sys/utsname.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/live.hpp"
+#include "apps/progress.hpp"
+#include "apps/restore_command.hpp"
+#include "apps/wiring.hpp"
+#include "evaluation/profiler.hpp"
+#include "inference/engines.hpp"
+
+namespace reins::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ProfileOptions {
+  std::string board = "host", network, out = "profile.csv", state = kDefaultStateFile;
+  double max_seconds = 2;
+  std::uint64_t seed = 1;
+  bool live = false;
+  JsonOption json;
+};
+
+Result<evaluation::ProfileReport> measure(const ProfileOptions& options, const boards::Board& board,
+                                          const policies::ActionSpace& space, const inference::NetworkFacts& facts,
+                                          const fs::path& network) {
+  if (options.board != "host" && !options.live) {
+    evaluation::ProfileReport report;
+    report.profile = evaluation::profile_emulated(board, space, facts, 30, options.seed);
+    report.has_energy = report.profile.has_energy();
+    for (const policies::MappingSlot& slot : space.mappings) report.points += slot.freq_khz.size() * space.levels;
+    return report;
+  }
+  REINS_ASSIGN(const std::unique_ptr<inference::Engine> engine, inference::open_engine(network));
+  const MonotonicClock clock;
+  REINS_ASSIGN(const auto plant, make_live_plant(board, options.board == "host", *engine, clock, options.state));
+  Progress progress("profile");
+  evaluation::ProfilerConfig config;
+  config.max_seconds = options.max_seconds;
+  config.seed = options.seed;
+  config.progress = [&progress](double fraction, std::string_view point) { return progress.update(fraction, point); };
+  auto report = evaluation::profile_live(board, space, facts, *plant, config);
+  REINS_TRY(plant->restore());
+  if (report.has_value()) {
+    utsname host{};
+    if (::uname(&host) == 0) report->profile.kernel = host.release;
+  }
+  return report;
+}
+
+Status profile(const ProfileOptions& options) {
+  REINS_TRY(check_writable(options.out));
+  REINS_ASSIGN(const boards::Board board, open_board(options.board));
+  const fs::path network = options.network.empty() ? default_network() : fs::path(options.network);
+  REINS_ASSIGN(const inference::NetworkFacts facts, read_facts(network));
+  REINS_ASSIGN(const policies::ActionSpace space, policies::ActionSpace::make(board, facts.levels.size()));
+  REINS_ASSIGN(evaluation::ProfileReport report, measure(options, board, space, facts, network));
+  report.profile.version = REINS_VERSION;
+  REINS_TRY(report.profile.write(space, options.out));
+
+  nlohmann::json points = nlohmann::json::array();
+  if (!options.json.to_stdout()) {
+    std::printf("%s with %s: %zu points, %s\n", board.title.c_str(), facts.name.c_str(), report.points,
+                options.board == "host" || options.live ? "measured" : "emulated");
+    std::printf("%-12s %5s %9s %11s %11s %11s %10s\n", "mapping", "level", "MHz", "mean ms", "p95 ms", "mJ", "W");
+  }
+  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+    for (std::size_t o = 0; o < space.mappings[m].freq_khz.size(); ++o) {
+      for (std::size_t l = 0; l < space.levels; ++l) {
+        const policies::ProfilePoint* point = report.profile.at(LevelId(l), MappingId(m), OppId(o));
+        if (point == nullptr) continue;
+        nlohmann::json entry = {{"mapping", space.mappings[m].name}, {"level", l + 1},
+                                {"freq_khz", space.mappings[m].freq_khz[o]}, {"latency_s", point->latency_s},
+                                {"p50_s", point->p50_s}, {"p95_s", point->p95_s}, {"p99_s", point->p99_s}, {"n", point->n},
+                                {"source", point->source}};
+        if (point->energy_j) entry["energy_j"] = *point->energy_j;
+        if (point->power_w) entry["power_w"] = *point->power_w;
+        points.push_back(entry);
+        if (options.json.to_stdout()) continue;
+        char energy[32] = "-";
+        char power[32] = "-";
+        if (point->energy_j) std::snprintf(energy, sizeof energy, "%.2f", *point->energy_j * 1e3);
+        if (point->power_w) std::snprintf(power, sizeof power, "%.3f", *point->power_w);
+        std::printf("%-12s %5zu %9.0f %11.3f %11.3f %11s %10s\n", space.mappings[m].name.c_str(), l + 1,
+                    static_cast<double>(space.mappings[m].freq_khz[o]) / 1e3, point->latency_s * 1e3, point->p95_s * 1e3,
+                    energy, power);
+      }
+    }
+  }
+  if (!options.json.to_stdout()) {
+    if (report.wide > 0) {
+      std::printf("%zu points are less sure than +-3 %% after %.3g s each: a longer --max-seconds narrows them\n", report.wide,
+                  options.max_seconds);
+    }
+    if (!report.has_energy) std::printf("no energy claim: no energy source was read\n");
+    std::printf("wrote %s\n", options.out.c_str());
+  }
+  return options.json.write(nlohmann::json{{"board", board.name},
+                                           {"network", facts.name},
+                                           {"energy", report.has_energy},
+                                           {"wide_points", report.wide},
+                                           {"file", options.out},
+                                           {"points", points}}
+                                .dump(2));
+}
+
+}  // namespace
+
+void register_profile(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<ProfileOptions>();
+  CLI::App* command = app.add_subcommand("profile", "measure level x mapping x operating point, and write the profile CSV");
+  add_board_option(*command, options->board);
+  command->add_option("--network", options->network, "network file (default: the shipped one)");
+  command->add_option("--out", options->out, "CSV file to write")->capture_default_str();
+  command->add_option("--max-seconds", options->max_seconds, "time per point at most, seconds")
+      ->check(CLI::Range(0.05, 3600.0))
+      ->capture_default_str();
+  command->add_flag("--live", options->live, "measure on this machine, which is the named board");
+  command->add_option("--state", options->state, "where what was found is saved for 'reins restore'")->capture_default_str();
+  command->add_option("--seed", options->seed, "of the noise image, and of the emulation")->capture_default_str();
+  add_json_option(*command, options->json);
+  command->footer("Example:\n  reins profile --board host --out profile.csv");
+  command->callback([options, &exit_code] {
+    const Status status = profile(*options);
+    if (!status.has_value()) exit_code = report(status.error());
+  });
+}
+
+}  // namespace reins::apps

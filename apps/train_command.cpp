@@ -1,0 +1,211 @@
+#include "apps/train_command.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/live.hpp"
+#include "apps/progress.hpp"
+#include "apps/restore_command.hpp"
+#include "apps/wiring.hpp"
+#include "core/file.hpp"
+#include "data/image_set.hpp"
+#include "env/live_run.hpp"
+#include "inference/engines.hpp"
+#include "policies/c_header.hpp"
+#include "training/controller_trainer.hpp"
+
+namespace reins::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TrainOptions {
+  WorkbenchOptions workbench;
+  std::string config, out, state = kDefaultStateFile, data;
+  std::int64_t steps = 0;
+  std::int64_t seed = 1;
+  bool resume = false;
+  bool live = false;
+  JsonOption json;
+};
+
+struct FreezeOptions {
+  std::string run, out, header;
+  JsonOption json;
+};
+
+/// --config, else the one shipped for this board, else the defaults.
+Result<training::ControllerConfig> config_of(const TrainOptions& options) {
+  fs::path file = options.config;
+  if (file.empty()) {
+    const fs::path shipped = shared_folder("assets") / "controllers" / (options.workbench.board + ".toml");
+    std::error_code error;
+    if (fs::exists(shipped, error)) file = shipped;
+  }
+  training::ControllerConfig config;
+  if (!file.empty()) {
+    REINS_ASSIGN(config, training::ControllerConfig::read(file));
+  }
+  if (options.steps > 0) {
+    // Schedules keep their shape: a shorter run explores for the same share of it.
+    const double ratio = static_cast<double>(options.steps) / static_cast<double>(config.dqn.steps);
+    config.dqn.epsilon_steps = std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(std::llround(static_cast<double>(config.dqn.epsilon_steps) * ratio)));
+    if (ratio < 1) {
+      config.dqn.learn_start = std::max<std::int64_t>(
+          config.dqn.batch, static_cast<std::int64_t>(std::llround(static_cast<double>(config.dqn.learn_start) * ratio)));
+      if (config.validate_every > 0) {
+        config.validate_every = std::max<std::int64_t>(
+            100, static_cast<std::int64_t>(std::llround(static_cast<double>(config.validate_every) * ratio)));
+      }
+    }
+    config.dqn.steps = options.steps;
+  }
+  config.dqn.seed = options.seed;
+  return config;
+}
+
+Status train(const TrainOptions& options) {
+  const bool own = options.workbench.board == "host";
+  const bool live = own || options.live;
+  if (live && options.workbench.profile.empty()) {
+    return fail(ErrorKind::kUsage, "is needed to train on this machine itself", "--profile", "take one with 'reins profile'");
+  }
+  REINS_TRY(check_writable(fs::path(options.out) / "log.csv"));
+  std::error_code error;
+  if (options.resume && !fs::exists(fs::path(options.out) / "checkpoint.pt", error)) {
+    return fail(ErrorKind::kNotFound, "nothing to resume: no checkpoint.pt in this folder", options.out,
+                "leave out --resume to begin");
+  }
+  REINS_ASSIGN(training::ControllerConfig config, config_of(options));
+  REINS_ASSIGN(const auto bench, make_workbench(options.workbench));
+
+  training::ControllerRun run;
+  run.bench = bench.get();
+  run.folder = options.out;
+  run.resume = options.resume;
+  run.commit = REINS_VERSION;
+  const env::World world = bench->world();
+  const control::RuntimeConfig runtime = config.env.runtime;
+
+  // Live: the environment runs the real engine at every step.
+  const MonotonicClock clock;
+  std::unique_ptr<inference::Engine> engine;
+  std::unique_ptr<control::LivePlant> plant;
+  data::ImageSet images;
+  if (live) {
+    const fs::path network = options.workbench.network.empty() ? default_network() : fs::path(options.workbench.network);
+    REINS_ASSIGN(engine, inference::open_engine(network));
+    REINS_ASSIGN(plant, make_live_plant(bench->board(), own, *engine, clock, options.state));
+    if (options.data.empty()) {
+      images = data::make_synthetic(data::Split::kTrain, static_cast<std::uint64_t>(options.seed), 256);
+    } else {
+      REINS_ASSIGN(images, data::load_images("cifar10", options.data, data::Split::kTrain, 1));
+    }
+    // Real time is dear: no episodes only to validate, none without the shield, short ones.
+    run.validate = false;
+    config.env.shield_off = 0;
+    config.env.others = 0;  // other load is what it is here; it cannot be drawn
+    config.env.requests = std::min(config.env.requests, 60.0);
+    run.make_run = [&world, &runtime, &plant, &images]() -> std::unique_ptr<env::TraceRun> {
+      return std::make_unique<env::LiveRun>(world, runtime, *plant, images);
+    };
+  } else {
+    run.make_run = [&world, &runtime]() -> std::unique_ptr<env::TraceRun> {
+      return std::make_unique<env::Episode>(world, runtime);
+    };
+  }
+  run.config = std::move(config);
+
+  Progress progress("train " + bench->board().name + (live ? "" : " (emulated)"));
+  run.progress = [&progress](const training::ControllerProgress& p) {
+    char note[96];
+    std::snprintf(note, sizeof note, "step %lld, reward %.3f, best %.3f", static_cast<long long>(p.learner.steps),
+                  p.learner.mean_reward, std::isfinite(p.best_reward) ? p.best_reward : 0.0);
+    return progress.update(p.fraction, note);
+  };
+  const auto result = training::train_controller(run);
+  progress.done();
+  if (plant != nullptr) REINS_TRY(plant->restore());
+  if (!result.has_value()) return fail(result.error());
+  if (!options.json.to_stdout()) {
+    std::printf("trained on %s%s: %lld steps, %lld episodes, seed %lld\n", bench->board().name.c_str(),
+                live ? " (live)" : " (emulated)", static_cast<long long>(result->learner.steps),
+                static_cast<long long>(result->learner.episodes), static_cast<long long>(options.seed));
+    std::printf("%s reward per step %.4f, at step %lld\n", run.validate ? "best validation" : "mean", result->best_reward,
+                static_cast<long long>(result->best_at));
+    std::printf("wrote %s/best.policy; freeze it with: reins freeze --run %s --out FILE\n", options.out.c_str(),
+                options.out.c_str());
+  }
+  return options.json.write(nlohmann::json{{"board", bench->board().name},
+                                           {"live", live},
+                                           {"steps", result->learner.steps},
+                                           {"episodes", result->learner.episodes},
+                                           {"seed", options.seed},
+                                           {"best_reward", result->best_reward},
+                                           {"best_at", result->best_at},
+                                           {"folder", options.out}}
+                                .dump(2));
+}
+
+Status freeze(const FreezeOptions& options) {
+  REINS_TRY(check_writable(options.out));
+  REINS_TRY(check_writable(options.header));
+  REINS_ASSIGN(const policies::PolicyFile file, training::freeze(options.run, {}));
+  REINS_TRY(policies::write_policy(file, options.out));
+  if (!options.header.empty()) REINS_TRY(write_file_atomic(options.header, policies::c_header(file)));
+  std::error_code error;
+  const auto bytes = fs::file_size(options.out, error);
+  if (!options.json.to_stdout()) {
+    std::printf("froze the policy for %s: %zu parameters, %zu observations, %zu examples replayed; wrote %s (%.1f KB)\n",
+                file.space.board.c_str(), file.network.parameters(), file.observation.size(), file.examples.size(),
+                options.out.c_str(), error ? 0.0 : static_cast<double>(bytes) / 1e3);
+    if (!options.header.empty()) std::printf("wrote %s\n", options.header.c_str());
+  }
+  return options.json.write(nlohmann::json{{"board", file.space.board},
+                                           {"parameters", file.network.parameters()},
+                                           {"observations", file.observation.size()},
+                                           {"examples", file.examples.size()},
+                                           {"file", options.out}}
+                                .dump(2));
+}
+
+}  // namespace
+
+void register_train(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<TrainOptions>();
+  CLI::App* command = app.add_subcommand("train", "train a controller: in the emulated board, or live on this machine");
+  add_workbench_options(*command, options->workbench);
+  command->add_option("--config", options->config, "TOML with [dqn], [env], [reward], [runtime], [validation]");
+  command->add_option("--steps", options->steps, "decisions to learn from (default: the configuration's)")
+      ->check(CLI::Range(std::int64_t{100}, std::int64_t{1'000'000'000}));
+  command->add_option("--seed", options->seed, "of the learner and its episodes")->capture_default_str();
+  command->add_option("--out", options->out, "folder for checkpoint.pt, best.policy and log.csv")->required();
+  command->add_flag("--resume", options->resume, "go on from the checkpoint in --out");
+  command->add_flag("--live", options->live, "train on this machine, which is the named board");
+  command->add_option("--data", options->data, "live: CIFAR-10 folder whose images are inferred (default: synthetic ones)");
+  command->add_option("--state", options->state, "where what was found is saved for 'reins restore'")->capture_default_str();
+  add_json_option(*command, options->json);
+  command->footer("Example:\n  reins train --board odroid-xu3 --out run1 --seed 1");
+  command->callback([options, &exit_code] {
+    const Status status = train(*options);
+    if (!status.has_value()) exit_code = report(status.error());
+  });
+}
+
+void register_freeze(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<FreezeOptions>();
+  CLI::App* command = app.add_subcommand("freeze", "turn a training run into a small policy file, or a C99 header");
+  command->add_option("--run", options->run, "folder that 'reins train' wrote")->required();
+  command->add_option("--out", options->out, "policy file to write")->required();
+  command->add_option("--c-header", options->header, "also write the policy as one C99 header");
+  add_json_option(*command, options->json);
+  command->footer("Example:\n  reins freeze --run run1 --out xu3.policy");
+  command->callback([options, &exit_code] {
+    const Status status = freeze(*options);
+    if (!status.has_value()) exit_code = report(status.error());
+  });
+}
+
+}  // namespace reins::apps

@@ -1,0 +1,126 @@
+#include "evaluation/profiler.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <thread>
+#include <vector>
+
+#include "core/rng.hpp"
+#include "core/stats.hpp"
+
+namespace reins::evaluation {
+namespace {
+
+struct Samples {
+  std::vector<double> latencies_s, power_w;
+};
+
+bool narrow(const std::vector<double>& samples, double relative_ci) {
+  const double mean = mean_of(samples);
+  return samples.size() > 1 && mean > 0 && ci95_half_width(samples) <= relative_ci * mean;
+}
+
+/// One inference, from asking for it to its end.
+Result<double> run_once(control::Plant& plant, LevelId level, const inference::TensorView& input) {
+  const double began_s = plant.now_s();
+  REINS_TRY(plant.start(level, input));
+  for (;;) {
+    const double now_s = plant.now_s();
+    if (plant.poll_completion(now_s).has_value()) return now_s - began_s;
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+}
+
+void drain(control::Plant& plant, std::vector<double>* power_w) {
+  control::Telemetry telemetry;
+  while (plant.poll_telemetry(plant.now_s(), telemetry)) {
+    if (power_w != nullptr && telemetry.power_w.has_value()) power_w->push_back(*telemetry.power_w);
+  }
+}
+
+}  // namespace
+
+Result<ProfileReport> profile_live(const boards::Board& board, const policies::ActionSpace& space,
+                                   const inference::NetworkFacts& network, control::Plant& plant,
+                                   const ProfilerConfig& config) {
+  ProfileReport report;
+  report.profile = policies::Profile(space);
+  report.profile.board = board.name;
+  report.profile.board_fingerprint = board.fingerprint;
+  report.profile.network_fingerprint = network.fingerprint;
+  report.has_energy = plant.energy_j().has_value();
+
+  std::size_t bytes = 1;
+  for (const std::int64_t n : network.input_shape) bytes *= static_cast<std::size_t>(n);
+  std::vector<std::uint8_t> image(bytes);
+  Rng rng(config.seed);
+  for (std::uint8_t& pixel : image) pixel = static_cast<std::uint8_t>(rng.below(256));
+  const inference::TensorView input{image.data(), inference::DType::kUint8, network.input_shape};
+
+  std::size_t total = 0;
+  for (const policies::MappingSlot& slot : space.mappings) total += slot.freq_khz.size() * network.levels.size();
+  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+    for (std::size_t o = 0; o < space.mappings[m].freq_khz.size(); ++o) {
+      policies::Action action;
+      action.mapping = MappingId(m);
+      action.opp = OppId(o);
+      for (std::size_t l = 0; l < network.levels.size(); ++l) {
+        action.level = LevelId(l);
+        REINS_TRY(plant.apply(action));
+        for (int i = 0; i < config.warm_up_runs; ++i) REINS_TRY(run_once(plant, action.level, input));
+        drain(plant, nullptr);
+        Samples samples;
+        const double began_s = plant.now_s();
+        for (;;) {
+          REINS_ASSIGN(const double latency_s, run_once(plant, action.level, input));
+          samples.latencies_s.push_back(latency_s);
+          drain(plant, &samples.power_w);
+          const bool enough = report.has_energy ? static_cast<int>(samples.power_w.size()) >= config.sensor_updates
+                                                : static_cast<int>(samples.latencies_s.size()) >= config.sensor_updates;
+          const bool sure = narrow(samples.latencies_s, config.relative_ci) &&
+                            (!report.has_energy || narrow(samples.power_w, config.relative_ci));
+          if (enough && sure) break;
+          if (plant.now_s() - began_s >= config.max_seconds) {
+            if (!sure) ++report.wide;
+            break;
+          }
+        }
+        policies::ProfilePoint point;
+        point.level = action.level;
+        point.mapping = action.mapping;
+        point.opp = action.opp;
+        point.latency_s = mean_of(samples.latencies_s);
+        point.p50_s = quantile_of(samples.latencies_s, 0.50);
+        point.p95_s = quantile_of(samples.latencies_s, 0.95);
+        point.p99_s = quantile_of(samples.latencies_s, 0.99);
+        point.accuracy = network.levels[l].accuracy;
+        point.n = static_cast<std::int64_t>(samples.latencies_s.size());
+        point.source = plant.emulated() ? "emulated" : "measured";
+        if (report.has_energy && !samples.power_w.empty()) {
+          point.power_w = mean_of(samples.power_w);
+          point.energy_j = *point.power_w * point.latency_s;
+          point.energy_ci_j = ci95_half_width(samples.power_w) * point.latency_s;
+        }
+        report.profile.set(point);
+        ++report.points;
+        if (config.progress && !config.progress(static_cast<double>(report.points) / static_cast<double>(total),
+                                                space.mappings[m].name + " level " + std::to_string(l + 1))) {
+          return fail(ErrorKind::kGone, "the profile was stopped", board.name);
+        }
+      }
+      if (!report.has_energy) continue;
+      REINS_TRY(plant.apply(action));
+      drain(plant, nullptr);
+      std::vector<double> idle_w;
+      const double began_s = plant.now_s();
+      while (static_cast<int>(idle_w.size()) < config.sensor_updates && plant.now_s() - began_s < config.max_seconds) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        drain(plant, &idle_w);
+      }
+      if (!idle_w.empty()) report.profile.set_idle({action.mapping, action.opp, mean_of(idle_w)});
+    }
+  }
+  return report;
+}
+
+}  // namespace reins::evaluation
