@@ -35,7 +35,16 @@ Result<EnvConfig> EnvConfig::from_toml(const TomlTable& table) {
 }
 
 BoardEnv::BoardEnv(const World& world, const EnvConfig& config, std::unique_ptr<TraceRun> run)
-    : world_(world), config_(config), run_(std::move(run)) {}
+    : world_(world), config_(config), run_(std::move(run)) {
+  std::optional<double> least_w;
+  for (std::size_t m = 0; m < world_.space->mappings.size(); ++m) {
+    for (std::size_t o = 0; o < world_.space->opps(MappingId(m)); ++o) {
+      const auto idle_w = world_.profile->idle_w(MappingId(m), OppId(o));
+      if (idle_w.has_value() && (!least_w.has_value() || *idle_w < *least_w)) least_w = idle_w;
+    }
+  }
+  parked_w_ = least_w.value_or(0);
+}
 
 Result<Step> BoardEnv::reset(std::uint64_t seed) {
   Rng rng(seed);
@@ -123,6 +132,7 @@ Result<Step> BoardEnv::step(const policies::Action& action) {
 
   StepFacts facts;
   facts.energy_ref_j = run_->runtime().builder().energy_ref_j();
+  facts.parked_j = parked_w_ * step.dt_s;
   facts.target_s = target_s;
   const control::EnergyAccount& energy = run_->runtime().energy();
   if (energy.known()) facts.energy_j = energy.total_j() - last_energy_j_;

@@ -60,6 +60,7 @@ class BoardEnv {
   EnvConfig config_;
   std::unique_ptr<TraceRun> run_;
   data::Trace trace_;
+  double parked_w_ = 0;                 // the least idle power in the profile
   double last_decision_s_ = 0;
   double last_energy_j_ = 0;
   std::uint64_t last_switches_ = 0;

@@ -11,6 +11,7 @@ Result<RewardConfig> RewardConfig::from_toml(const TomlTable& table) {
   REINS_ASSIGN(c.w_latency, table.number_or("w_latency", c.w_latency, 0, 100));
   REINS_ASSIGN(c.w_miss, table.number_or("w_miss", c.w_miss, 0, 1000));
   REINS_ASSIGN(c.w_switch, table.number_or("w_switch", c.w_switch, 0, 100));
+  REINS_ASSIGN(c.above_idle, table.boolean_or("above_idle", c.above_idle));
   REINS_ASSIGN(c.overrun_limit, table.number_or("overrun_limit", c.overrun_limit, 0, 100));
   REINS_TRY(table.reject_unknown());
   return c;
@@ -18,7 +19,10 @@ Result<RewardConfig> RewardConfig::from_toml(const TomlTable& table) {
 
 double reward_of(const RewardConfig& config, const StepFacts& facts) noexcept {
   double reward = config.w_acc * facts.accuracy;
-  if (facts.energy_j.has_value()) reward -= config.w_energy * *facts.energy_j / facts.energy_ref_j;
+  if (facts.energy_j.has_value()) {
+    const double counted_j = *facts.energy_j - (config.above_idle ? facts.parked_j : 0);
+    reward -= config.w_energy * counted_j / facts.energy_ref_j;
+  }
   if (facts.target_s.has_value() && *facts.target_s > 0) {
     reward -= config.w_latency * std::clamp(facts.latency_s / *facts.target_s - 1, 0.0, config.overrun_limit);
   }
