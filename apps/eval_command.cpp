@@ -105,17 +105,34 @@ struct Learned {
   std::vector<std::string> names, unshielded;
 };
 
+/// A policy's name in tables: its file's stem; where several files share that (every run's best.policy), with the
+/// folder before it; and numbered where even those are alike.
+std::vector<std::string> names_for(const std::vector<std::string>& files) {
+  std::vector<std::string> names;
+  for (const std::string& file : files) {
+    const fs::path path = fs::path(file).lexically_normal();
+    const auto shared = std::count_if(files.begin(), files.end(),
+                                      [&](const std::string& other) { return fs::path(other).stem() == path.stem(); });
+    const std::string folder = path.parent_path().filename().native();
+    const std::string name = shared > 1 && !folder.empty() ? folder + "/" + path.stem().native() : path.stem().native();
+    const auto taken = std::count_if(names.begin(), names.end(), [&](const std::string& other) {
+      return other == name || other.starts_with(name + "#");
+    });
+    names.push_back(taken == 0 ? name : name + "#" + std::to_string(taken + 1));
+  }
+  return names;
+}
+
 Result<Learned> load_policies(const EvalOptions& options, const evaluation::Workbench& bench) {
   Learned learned;
   const control::ObservationBuilder builder(bench.board(), bench.space(), bench.profile());
   const policies::PolicyUse use{bench.space(), builder.spec(), bench.network().fingerprint, options.allow_board};
-  for (const std::string& file : options.policies) {
-    std::string name = fs::path(file).stem().native();
-    for (int copy = 2; std::find(learned.names.begin(), learned.names.end(), name) != learned.names.end(); ++copy) {
-      name = fs::path(file).stem().native() + "#" + std::to_string(copy);
-    }
+  const std::vector<std::string> names = names_for(options.policies);
+  for (std::size_t p = 0; p < names.size(); ++p) {
+    const std::string& file = options.policies[p];
+    const std::string& name = names[p];
     REINS_ASSIGN(const policies::LoadedPolicy loaded, policies::load_policy(file, use, name));
-    if (!loaded.warning.empty()) warn(loaded.warning);
+    if (!loaded.warning.empty()) warn(file + ": " + loaded.warning);
     auto make = [policy = loaded.policy](const env::Foresight&) {
       return std::make_unique<policies::FrozenPolicy>(policy);
     };
@@ -254,7 +271,7 @@ void register_eval(CLI::App& app, int& exit_code) {
       ->type_name("FILE.html");
   add_json_option(*command, options->json);
   command->add_flag("--all-rows", options->all_rows, "print every governor on every placement");
-  command->footer("Example:\n  reins eval --policy policy.rpol --grid quick --report report.html");
+  command->footer("Example:\n  reins eval --policy seed1.policy --grid quick --report report.html");
   command->callback([options, &exit_code] {
     const Status status = eval(*options);
     exit_code = status.has_value() ? kOk : report(status.error());

@@ -125,7 +125,7 @@ class Eval : public ::testing::Test {
     for (std::size_t m = 0; m < space.mappings.size(); ++m) example.mask.opps[m] = 1;
     file.examples = {example};
     ASSERT_OK(policies::decide_examples(file));
-    ASSERT_OK(policies::write_policy(file, folder_ / (board + ".rpol")));
+    ASSERT_OK(policies::write_policy(file, folder_ / (board + ".policy")));
   }
 };
 fs::path Eval::folder_;
@@ -156,7 +156,7 @@ TEST_F(Eval, GivesTheSameFiguresOnAnyNumberOfThreadsAndOthersForAnotherSeed) {
 }
 
 TEST_F(Eval, ShowsALearnedPolicyWithAndWithoutItsShield) {
-  const Outcome outcome = reins(tiny({"--policy", path("odroid-xu3.rpol"), "--no-shield", "--json"}));
+  const Outcome outcome = reins(tiny({"--policy", path("odroid-xu3.policy"), "--no-shield", "--json"}));
   EXPECT_EQ(outcome.code, kOk) << outcome.err;
   const auto json = nlohmann::json::parse(outcome.out);
   EXPECT_EQ(json["learned"], std::vector<std::string>{"odroid-xu3"});
@@ -171,9 +171,9 @@ TEST_F(Eval, ShowsALearnedPolicyWithAndWithoutItsShield) {
 }
 
 TEST_F(Eval, GroupsSeveralPoliciesUnderOneMean) {
-  const Outcome outcome = reins(tiny({"--policy", path("odroid-xu3.rpol"), path("odroid-xu3.rpol")}));
+  const Outcome outcome = reins(tiny({"--policy", path("odroid-xu3.policy"), path("odroid-xu3.policy")}));
   EXPECT_EQ(outcome.code, kOk) << outcome.err;
-  EXPECT_THAT(outcome.out, AllOf(HasSubstr("odroid-xu3#2"), HasSubstr("learned (2 seeds)")));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("/odroid-xu3#2"), HasSubstr("learned (2 seeds)")));
 }
 
 TEST_F(Eval, WritesAReport) {
@@ -200,19 +200,19 @@ TEST_F(Eval, SaysInOneLineWhatIsWrongWithItsInput) {
   expect_bad_input(reins({"--network", network_, "--board", "host"}), HasSubstr("emulated boards"));
   expect_bad_input(reins(tiny({"--grid", "huge"})), HasSubstr("huge"));
   expect_bad_input(reins(tiny({"--targets", "soon"})), HasSubstr("soon"));
-  expect_bad_input(reins(tiny({"--policy", path("none.rpol")})), HasSubstr("none.rpol"));
+  expect_bad_input(reins(tiny({"--policy", path("none.policy")})), HasSubstr("none.policy"));
   expect_bad_input(reins(tiny({"--policy", network_})), HasSubstr("network.rnet"));
-  expect_bad_input(reins(tiny({"--policy", path("jetson-nano.rpol")})), HasSubstr("jetson-nano"));
+  expect_bad_input(reins(tiny({"--policy", path("jetson-nano.policy")})), HasSubstr("jetson-nano"));
   expect_bad_input(reins(tiny({"--camera", path("nowhere")})), HasSubstr("nowhere"));
   expect_bad_input(reins(tiny({"--trace", path("nowhere.csv")})), HasSubstr("nowhere.csv"));
   expect_bad_input(reins(tiny({"--frobnicate"})), HasSubstr("--frobnicate"));
 }
 
 TEST_F(Eval, RefusesATruncatedPolicy) {
-  const auto bytes = read_file(path("odroid-xu3.rpol"));
+  const auto bytes = read_file(path("odroid-xu3.policy"));
   ASSERT_OK(bytes);
-  ASSERT_OK(write_file_atomic(path("cut.rpol"), std::string_view(*bytes).substr(0, bytes->size() / 2)));
-  expect_bad_input(reins(tiny({"--policy", path("cut.rpol")})), HasSubstr("cut.rpol"));
+  ASSERT_OK(write_file_atomic(path("cut.policy"), std::string_view(*bytes).substr(0, bytes->size() / 2)));
+  expect_bad_input(reins(tiny({"--policy", path("cut.policy")})), HasSubstr("cut.policy"));
 }
 
 TEST_F(Eval, CannotWriteItsReportIntoAFolderThatIsAFile) {
