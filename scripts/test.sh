@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Builds and runs the tests.
+#   scripts/test.sh          release build, every test
+#   scripts/test.sh --ci     the same, then ThreadSanitizer and AddressSanitizer on the build without libtorch
+#   scripts/test.sh --all    the same, then AddressSanitizer on everything, libtorch's rooms included (takes long)
+# CI=true in the environment stands for --ci. The last line is the sum over all runs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mode=release
+[[ "${CI:-}" == true ]] && mode=ci
+case "${1:-}" in
+  "") ;;
+  --ci) mode=ci ;;
+  --all) mode=all ;;
+  *) echo "test.sh: '$1' is neither --ci nor --all" >&2; exit 2 ;;
+esac
+
+# Tests that may skip, and why. One more than these fails the run.
+#   1  the cgroup quota against a real kernel, where no control group may be made (most containers)
+#   1  moving to another core, where the process has one core alone
+#   2  the kernels for AVX2 and AVX-512, on a processor without them
+#   3  permission tests, where root cannot be given up
+expected_skips=7
+
+jobs=$(nproc)
+passed=0 failed=0 skipped=0
+broken=()
+
+scripts/install-deps.sh test
+
+# run <preset> <ctest arguments...>: counts into the sums; a failure does not stop the other runs.
+run() {
+  local preset=$1 report name
+  shift
+  report=$PWD/build/$preset/tests.xml
+  rm -f "$report"
+  "${under[@]}" ctest --test-dir "build/$preset" --parallel 2 --timeout 600 --output-on-failure --no-tests=error \
+    --output-junit "$report" "$@" </dev/null || broken+=("ctest in build/$preset")
+  if [[ ! -s "$report" ]]; then
+    broken+=("no report of build/$preset")
+    return
+  fi
+  attribute() { grep -oE "$1=\"[0-9]+\"" "$report" | head -n 1 | tr -dc 0-9; }
+  local of_all of_failed of_skipped
+  of_all=$(attribute tests) of_failed=$(attribute failures) of_skipped=$(attribute skipped)
+  failed=$((failed + of_failed)) skipped=$((skipped + of_skipped))
+  passed=$((passed + of_all - of_failed - of_skipped))
+  if ((of_skipped > expected_skips)); then
+    broken+=("$of_skipped tests skipped in build/$preset where $expected_skips may be")
+  fi
+}
+
+build() {
+  local preset=$1
+  shift
+  echo "== build/$preset"
+  cmake --preset "$preset" >"build-$preset.log" 2>&1 || { cat "build-$preset.log" >&2; rm -f "build-$preset.log"; exit 1; }
+  rm -f "build-$preset.log"
+  cmake --build --preset "$preset" --parallel "$jobs" "$@"
+}
+
+under=()
+build release
+run release
+
+if [[ $mode != release ]]; then
+  # Threads: what has threads of its own and needs no libtorch, which TSan cannot see into. GCC 12's TSan wants the
+  # address layout that the kernel gives without randomisation.
+  build tsan --target test_serving test_serve_program test_workload test_protocol test_control test_env test_engine
+  if setarch -R true 2>/dev/null; then under=(setarch -R); fi
+  run tsan --tests-regex '^(serving|serve_program|workload|protocol|control|env|engine)\.'
+  under=()
+
+  # Memory and undefined behaviour, without libtorch: minutes instead of an hour on two cores.
+  export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+  build asan-notorch
+  run asan-notorch
+fi
+if [[ $mode == all ]]; then
+  # Debian's libtorch is not instrumented: what it allocates and never frees is not ours to report, and a std::vector
+  # that it grows looks overflown to our side of the container checks.
+  export ASAN_OPTIONS=detect_leaks=0:detect_container_overflow=0
+  build asan
+  run asan
+fi
+
+for line in "${broken[@]}"; do echo "test.sh: $line" >&2; done
+echo "$passed passed, $failed failed, $skipped skipped"
+((failed == 0 && ${#broken[@]} == 0))
