@@ -57,7 +57,8 @@ TEST(Replay, OffersEveryRequestAndReadsEveryAnswer) {
   EXPECT_EQ(s.missed, 0U) << "no target, nothing is late";
   EXPECT_EQ(s.correct, 60U);
   EXPECT_EQ(s.levels, (std::map<int, std::size_t>{{2, 60}}));
-  EXPECT_EQ(s.energy_j, 30.0);
+  ASSERT_TRUE(result->after.has_value());
+  EXPECT_EQ(s.energy_j, 0.5 * static_cast<double>(result->after->served)) << "as of the trace's end";
   EXPECT_EQ(s.board, "fake");
   EXPECT_FALSE(s.emulated);
 }
@@ -108,7 +109,7 @@ TEST(Replay, GivesUpMissingAnswersAfterItsTimeOut) {
   RunningServer running;
   running.driver.hold(true);
   ReplayOptions options = options_for(running);
-  options.answer_timeout_s = 0.2;
+  options.answer_timeout_s = 1;
   const auto result = replay(steady(3, 0.01), images(), options, {}, {});
   ASSERT_OK(result);
   const Summary s = summarise(*result);
@@ -123,7 +124,7 @@ TEST(Replay, CountsWhatTheServerTurnsAway) {
   RunningServer running(std::move(server));
   running.driver.hold(true);
   ReplayOptions options = options_for(running);
-  options.answer_timeout_s = 0.2;
+  options.answer_timeout_s = 1;
   const auto result = replay(steady(6, 0.01), images(), options, {}, {});
   ASSERT_OK(result);
   const Summary s = summarise(*result);
@@ -180,7 +181,7 @@ TEST(Replay, TellsItsProgress) {
                              },
                              {});
   ASSERT_OK(result);
-  EXPECT_GE(calls, 3U);
+  EXPECT_GE(calls, 2U);
   EXPECT_LE(calls, 40U);
 }
 
@@ -194,13 +195,13 @@ TEST(Replay, AServerThatIsLostOnTheWayIsSaid) {
     while (running->driver.metrics().served < 3) std::this_thread::sleep_for(std::chrono::milliseconds(2));
     running.reset();
   });
-  const auto result = replay(steady(30, 0.02), images(), options, {}, {});
+  const auto result = replay(steady(60, 0.02), images(), options, {}, {});
   killer.join();
   ASSERT_OK(result);
   const Summary s = summarise(*result);
   EXPECT_TRUE(s.server_lost);
   EXPECT_GT(s.unanswered + s.rejected, 0U);
-  EXPECT_EQ(s.offered, 30U);
+  EXPECT_EQ(s.offered, 60U);
 }
 
 TEST(Replay, NamesAServerThatIsNotThere) {
