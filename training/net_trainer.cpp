@@ -95,12 +95,19 @@ double accuracy_of(GroupModule& module, const data::ImageSet& images, const Scal
   return static_cast<double>(right) / static_cast<double>(images.size());
 }
 
-/// What a checkpoint must agree on with the run that goes on from it. Epochs and threads may differ.
+/// What may differ from one resume to the next.
+std::string pace_of(const NetTrainConfig& c) {
+  return "epochs=" + std::to_string(c.epochs) + " threads=" + std::to_string(c.threads) +
+         (c.bfloat16 ? " bfloat16" : " float32");
+}
+
+/// What a checkpoint must agree on with the run that goes on from it.
 std::string identity_of(const NetTrainConfig& c, const data::ImageSet& images) {
   std::ostringstream text;
-  text << images.name << " groups=" << c.architecture.groups << " stages=" << format_stages(c.architecture.stages)
-       << " batch=" << c.batch << " lr=" << c.learning_rate << " momentum=" << c.momentum << " decay=" << c.weight_decay
-       << " own_loss=" << c.own_loss << " bfloat16=" << c.bfloat16 << " augment=" << c.augment << " seed=" << c.seed;
+  text << images.name << " images=" << images.size() << " groups=" << c.architecture.groups
+       << " stages=" << format_stages(c.architecture.stages) << " batch=" << c.batch << " lr=" << c.learning_rate
+       << " momentum=" << c.momentum << " decay=" << c.weight_decay << " own_loss=" << c.own_loss
+       << " augment=" << c.augment << " seed=" << c.seed;
   return text.str();
 }
 
@@ -157,8 +164,7 @@ class Run {
     if (there) return resume();
     log("data: " + train_.title + " (" + train_.provenance + "), " + std::to_string(train_.size()) + " training and " +
         std::to_string(validation_.size()) + " validation images");
-    log("run: " + identity_ + " epochs=" + std::to_string(config_.epochs) +
-        " threads=" + std::to_string(config_.threads));
+    log("run: " + identity_ + ", " + pace_of(config_));
     return {};
   }
 
@@ -363,8 +369,8 @@ class Run {
       optimizer_->load(optimizer);
     }
     if (epoch_ > 0 || group_ > 0) {
-      log("resumed: group " + std::to_string(group_ + 1) + ", " + std::to_string(epoch_) +
-          " epochs done, epochs=" + std::to_string(config_.epochs) + " threads=" + std::to_string(config_.threads));
+      log("resumed: group " + std::to_string(group_ + 1) + ", " + std::to_string(epoch_) + " epochs done, " +
+          pace_of(config_));
     }
     return {};
   }
@@ -401,7 +407,7 @@ Result<NetTrainReport> ship(const NetTrainConfig& config, Run& run) {
   const std::string name =
       config.name.empty() ? config.dataset + "-group" + std::to_string(config.architecture.groups) : config.name;
   auto network = inference::describe(config.architecture, name, test.name, test.title);
-  network.notes["training"] = run.identity() + " epochs=" + std::to_string(config.epochs);
+  network.notes["training"] = run.identity();
   network.notes["test_data"] = test.provenance;
   for (std::size_t level = 0; level < run.levels().size(); ++level) {
     network.notes["validation_level" + std::to_string(level + 1)] = percent(run.levels()[level]);
@@ -460,6 +466,10 @@ Result<NetTrainReport> train_network(const NetTrainConfig& config,
                data::load_images(config.dataset, config.data_folder, data::Split::kTrain, config.seed));
   REINS_ASSIGN(data::ImageSet validation,
                data::load_images(config.dataset, config.data_folder, data::Split::kValidation, config.seed));
+  if (config.images > 0 && config.images < train.size()) {
+    train.labels.resize(config.images);
+    train.pixels.resize(config.images * train.image_bytes());
+  }
   if (train.size() < static_cast<std::size_t>(config.batch)) {
     return fail(ErrorKind::kUsage, "a batch is larger than the training set", "--batch");
   }

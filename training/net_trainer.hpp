@@ -13,7 +13,8 @@
 
 namespace reins::training {
 
-/// Each option: effect; cost; range. None may change within a run; `epochs` and `threads` may change at a resume.
+/// Each option: effect; cost; range. None may change within a run; `epochs`, `threads` and `bfloat16` may change at a
+/// resume.
 struct NetTrainConfig {
   std::string dataset = "cifar10";    ///< "cifar10" or "synthetic"
   std::filesystem::path data_folder;  ///< CIFAR-10's binary files; unused for synthetic
@@ -30,6 +31,7 @@ struct NetTrainConfig {
                            ///< itself, so that their mean errs less than each; [0, 10]
   bool bfloat16 = false;   ///< convolutions in bfloat16, twice as fast where the processor has it; weights stay float32
   bool augment = true;     ///< random crop from a border of 4 zeros, horizontal flip
+  std::size_t images = 0;  ///< only the first so many training images, for a quick trial; 0: all
   std::uint64_t seed = 1;  ///< initial weights, order, augmentation, synthetic images
   int threads = 2;         ///< of libtorch; 1..256
   bool resume = false;     ///< go on from checkpoint.pt; without it an existing one is an error
