@@ -1,5 +1,7 @@
 #include "core/pack.hpp"
 
+#include <array>
+#include <bit>
 #include <cmath>
 #include <msgpack.hpp>
 
@@ -109,7 +111,20 @@ Result<const Value*> Value::map_at(std::string_view key, std::string_view where)
 
 namespace {
 
-void pack_into(msgpack::packer<msgpack::sbuffer>& packer, const Value& value) {
+/// msgpack-cxx writes a float without a fraction as an integer. For -0 and beyond 64 signed bits that is another value,
+/// or none that `unpack` takes: those are written as they are.
+void pack_float(msgpack::sbuffer& buffer, msgpack::packer<msgpack::sbuffer>& packer, double x) {
+  const auto bits = std::bit_cast<std::uint64_t>(x);
+  if (std::abs(x) < 0x1p63 && bits != std::bit_cast<std::uint64_t>(-0.0)) {
+    packer.pack_double(x);
+    return;
+  }
+  std::array<char, 9> bytes{'\xcb'};
+  for (std::size_t i = 0; i < 8; ++i) bytes[i + 1] = static_cast<char>((bits >> (56 - 8 * i)) & 0xFFU);
+  buffer.write(bytes.data(), bytes.size());
+}
+
+void pack_into(msgpack::sbuffer& buffer, msgpack::packer<msgpack::sbuffer>& packer, const Value& value) {
   double x = 0;
   if (const bool* b = value.boolean()) {
     *b ? packer.pack_true() : packer.pack_false();
@@ -123,16 +138,16 @@ void pack_into(msgpack::packer<msgpack::sbuffer>& packer, const Value& value) {
     packer.pack_bin_body(b->data(), static_cast<std::uint32_t>(b->size()));
   } else if (const Value::Array* a = value.array()) {
     packer.pack_array(static_cast<std::uint32_t>(a->size()));
-    for (const Value& element : *a) pack_into(packer, element);
+    for (const Value& element : *a) pack_into(buffer, packer, element);
   } else if (const Value::Map* m = value.map()) {
     packer.pack_map(static_cast<std::uint32_t>(m->size()));
     for (const auto& [key, element] : *m) {
       packer.pack_str(static_cast<std::uint32_t>(key.size()));
       packer.pack_str_body(key.data(), static_cast<std::uint32_t>(key.size()));
-      pack_into(packer, element);
+      pack_into(buffer, packer, element);
     }
   } else if (value.number(x)) {
-    packer.pack_double(x);
+    pack_float(buffer, packer, x);
   } else {
     packer.pack_nil();
   }
@@ -182,7 +197,7 @@ Result<Value> convert(const msgpack::object& object, std::string_view where) {
 std::string pack(const Value& value) {
   msgpack::sbuffer buffer;
   msgpack::packer<msgpack::sbuffer> packer(buffer);
-  pack_into(packer, value);
+  pack_into(buffer, packer, value);
   return std::string(buffer.data(), buffer.size());
 }
 
