@@ -11,11 +11,10 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "actuators/actuator_set.hpp"
+#include "apps/live.hpp"
 #include "apps/restore_command.hpp"
 #include "apps/wiring.hpp"
 #include "control/control_loop.hpp"
-#include "control/live_plant.hpp"
 #include "control/settings.hpp"
 #include "core/clock.hpp"
 #include "env/emulated_plant.hpp"
@@ -23,7 +22,6 @@
 #include "policies/baselines.hpp"
 #include "policies/policy_file.hpp"
 #include "protocol/curve_keys.hpp"
-#include "sensors/catalogue.hpp"
 #include "serving/server.hpp"
 
 namespace reins::apps {
@@ -43,7 +41,7 @@ struct ServeOptions {
   std::string endpoint = "tcp://127.0.0.1:5555";
   std::string telemetry = "tcp://127.0.0.1:5556";
   double telemetry_hz = 10;
-  std::size_t queue = 64;
+  std::size_t queue = 0;  // 0: what the policy was trained with
   double drain_s = 1;
   policies::Goals goals;
   std::string server_key, client_keys, make_keys;
@@ -97,30 +95,8 @@ Result<ChosenPolicy> choose_policy(const ServeOptions& options, const evaluation
     REINS_ASSIGN(chosen.config, control::runtime_from_settings(loaded.file.settings, options.policy));
     chosen.policy = std::make_unique<policies::FrozenPolicy>(std::move(loaded.policy));
   }
-  chosen.config.queue_limit = options.queue;
+  if (options.queue > 0) chosen.config.queue_limit = options.queue;
   return chosen;
-}
-
-/// This machine as the board: what it lacks is said, what it contradicts is refused.
-Result<std::unique_ptr<control::Plant>> live_plant(const ServeOptions& options, const evaluation::Workbench& bench,
-                                                   inference::Engine& engine, const Clock& clock) {
-  const boards::Board& board = bench.board();
-  const fs::path root = "/";
-  if (options.workbench.board != "host") {
-    const std::vector<Error> differences = actuators::differences(board, root);
-    if (!differences.empty()) {
-      return fail(ErrorKind::kMismatch, "this machine is not that board: " + differences.front().line(), board.name,
-                  "leave out --live to serve its emulation, or see 'reins board --check'");
-    }
-  }
-  actuators::ActuatorSet actuators = actuators::ActuatorSet::make(board, {root, options.state});
-  for (const auto& missing : actuators.missing()) warn(missing.error.line());
-  sensors::Found sensors = sensors::make_sensors(board, {root, &clock, 0});
-  for (const auto& missing : sensors.missing) warn(missing.error.line());
-  auto plant = std::make_unique<control::LivePlant>(board, engine, std::move(actuators), std::move(sensors), clock,
-                                                    control::LivePlant::Options{});
-  if (!plant->has_energy()) warn("no energy claim: this machine has no energy source that can be read");
-  return plant;
 }
 
 Result<std::optional<serving::CurveAccess>> curve_of(const ServeOptions& options) {
@@ -194,7 +170,8 @@ Status serve(const ServeOptions& options) {
   env::EmulatedBoard emulated(bench->board(), bench->network().levels);
   std::unique_ptr<control::Plant> plant;
   if (live) {
-    REINS_ASSIGN(plant, live_plant(options, *bench, *engine, clock));
+    REINS_ASSIGN(plant,
+                 make_live_plant(bench->board(), options.workbench.board == "host", *engine, clock, options.state));
   } else {
     env::BoardConditions conditions;
     conditions.seed = options.seed;
@@ -214,7 +191,7 @@ Status serve(const ServeOptions& options) {
   server_options.endpoint = options.endpoint;
   server_options.telemetry_endpoint = options.telemetry == "none" ? "" : options.telemetry;
   server_options.telemetry_hz = options.telemetry_hz;
-  server_options.queue_limit = options.queue + 1;  // and the one in service
+  server_options.queue_limit = chosen.config.queue_limit + 1;  // and the one in service
   server_options.drain_s = options.drain_s;
   server_options.curve = curve;
   server_options.network = bench->network();
@@ -262,7 +239,9 @@ void register_serve(CLI::App& app, int& exit_code) {
   command->add_option("--telemetry-hz", options->telemetry_hz, "messages a second")
       ->check(CLI::Range(0.1, 1000.0))
       ->capture_default_str();
-  command->add_option("--queue", options->queue, "requests that may wait; beyond it: overloaded")
+  command
+      ->add_option("--queue", options->queue,
+                   "requests that may wait; beyond it: overloaded (default: what the policy was trained with)")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command->add_option("--drain", options->drain_s, "seconds to finish what is under way when stopped")
