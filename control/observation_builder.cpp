@@ -61,6 +61,8 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   add_optional("power_cap", "W", "log2(x / reference power) / 4");
   add_optional("energy_budget", "J", "log2(x / energy_ref) / 4");
   add_optional("rate", "1/s", "log2(x * full_latency) / 4");
+  add_optional("gap_variation", "1", "x, clamped to 0..2");
+  add("arrival_phase", "1", "time since the newest request x rate / 2, clamped to 0..2; 0 without a rate");
   add("queue_depth", "1", "x / 8, clamped to 0..1");
   add_optional("next_slack", "s", "x / full_latency / 4, clamped to -1..2");
   add_optional("last_latency", "s", "log2(x / full_latency) / 4");
@@ -120,6 +122,8 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
   out.put(goals.power_w.has_value(), log_ratio(goals.power_w.value_or(1) * full_latency_s_ / energy_ref_j_));
   out.put(goals.energy_j.has_value(), log_ratio(goals.energy_j.value_or(1) / energy_ref_j_));
   out.put(facts.rate_hz.has_value(), log_ratio(facts.rate_hz.value_or(1) * full_latency_s_));
+  out.put(facts.gap_variation.has_value(), clamped(facts.gap_variation.value_or(0), 0, 2));
+  out.put(clamped(facts.since_arrival_s * facts.rate_hz.value_or(0) / 2, 0, 2));
   out.put(clamped(static_cast<double>(facts.queue_depth) / 8, 0, 1));
   out.put(facts.next_slack_s.has_value(), clamped(facts.next_slack_s.value_or(0) / full_latency_s_ / 4, -1, 2));
   out.put(facts.last_latency_s.has_value(), log_ratio(facts.last_latency_s.value_or(1) / full_latency_s_));

@@ -58,6 +58,10 @@ void Runtime::arrive(double now_s, const Request& request, Effects& effects) noe
     const double gap_s = std::max(now_s - *last_arrival_s_, 1e-6);
     const double keep = std::exp(-gap_s / config_.rate_tau_s);
     const double gap_rate_hz = 1 / gap_s;
+    ++gaps_;
+    const double gain = std::max(config_.gap_gain, 1 / static_cast<double>(gaps_));
+    gap_mean_s_ += gain * (gap_s - gap_mean_s_);
+    gap_square_s2_ += gain * (gap_s * gap_s - gap_square_s2_);
     rate_hz_ = rate_hz_.has_value() ? keep * *rate_hz_ + (1 - keep) * gap_rate_hz : gap_rate_hz;
   }
   last_arrival_s_ = now_s;
@@ -107,6 +111,10 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
     facts.next_slack_s = facts.next_slack_s.has_value() ? std::min(*facts.next_slack_s, slack_s) : slack_s;
   }
   facts.rate_hz = rate_hz_;
+  if (gaps_ >= 2 && gap_mean_s_ > 0) {
+    facts.gap_variation = std::sqrt(std::max(0.0, gap_square_s2_ / (gap_mean_s_ * gap_mean_s_) - 1));
+  }
+  facts.since_arrival_s = last_arrival_s_.has_value() ? now_s - *last_arrival_s_ : 0;
   facts.last_latency_s = last_latency_s_;
   facts.last_energy_j = last_energy_j_;
   facts.last_age_s = last_latency_s_.has_value() ? now_s - last_finish_s_ : 0;

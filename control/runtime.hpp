@@ -18,6 +18,7 @@ struct RuntimeConfig {
   double park_delay_s = 0.0005;       ///< idle this long, the cluster goes to its park point. Shorter saves, longer spares switches. 0..10
   double decision_interval_s = 0;     ///< 0: a decision at every start of service; else the last one stands for this long. 0..60
   double rate_tau_s = 1.0;            ///< time constant of the request rate's moving average, seconds. 0.01..60
+  double gap_gain = 0.1;              ///< weight of a new gap in the moving averages behind the gaps' variation. 0.001..1
   double slow_down_gain = 0.1;        ///< weight of a new run in the slow-down's moving average. 0..1
   ShieldConfig shield;
   EnergyAccount::Config energy;
@@ -99,6 +100,8 @@ class Runtime {
 
   std::optional<double> last_arrival_s_;
   std::optional<double> rate_hz_;
+  double gap_mean_s_ = 0, gap_square_s2_ = 0;  // moving averages behind the gaps' variation
+  std::uint64_t gaps_ = 0;
   std::optional<double> last_latency_s_, last_energy_j_;
   double last_finish_s_ = 0;
   double slow_down_ = 1;

@@ -23,6 +23,8 @@ struct Situation {
   std::size_t queue_depth = 0;               ///< requests waiting behind the one at hand
   std::optional<double> next_slack_s;        ///< time left to the tightest deadline among those waiting
   std::optional<double> rate_hz;             ///< request rate, exponentially averaged
+  std::optional<double> gap_variation;       ///< coefficient of variation of the gaps between requests, exponentially averaged; 0: periodic
+  double since_arrival_s = 0;                ///< time since the newest request came in
   std::optional<double> last_latency_s;
   std::optional<double> last_energy_j;
   double last_age_s = 0;                     ///< age of the two above
