@@ -125,14 +125,15 @@ TEST(Arrows, FilesIncludeOnlyWhatTheTableAllows) {
     if (!include.ours) continue;
     const std::string from = room_of(include.file);
     const std::string to = room_of(include.target);
-    ASSERT_NE(to, "") << include.place() << ": write the path from the root of the tree";
     if (kFree.contains(from) || from == to) continue;
+    ASSERT_NE(to, "") << include.place() << ": write the path from the root of the tree";
     EXPECT_TRUE(arrows().at(from).contains(to)) << include.place() << ": no arrow from " << from << " to " << to;
   }
 }
 
 TEST(Arrows, OurHeadersAreThereAndTheirNamesInQuotes) {
   for (const Include& include : includes()) {
+    if (kFree.contains(room_of(include.file))) continue;  // a test may hold a program's text
     const bool exists = fs::exists(kSource / include.target);
     EXPECT_EQ(include.ours, exists) << include.place();
   }

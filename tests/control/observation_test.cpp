@@ -1,0 +1,210 @@
+// The observation table: floor, masks, features; and the energy account against sums by hand.
+#include <cmath>
+#include <set>
+
+#include "control/energy_account.hpp"
+#include "control/observation_builder.hpp"
+#include "control/settings.hpp"
+#include "core/rng.hpp"
+#include "tests/control/made_up.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::control {
+namespace {
+
+using testing::act;
+using ::testing::HasSubstr;
+using testing::IsError;
+using testing::MadeUp;
+
+class ObservationTest : public ::testing::Test {
+ protected:
+  ObservationTest() : builder_(world_.board, world_.space, world_.profile) {}
+  /// The feature of that name after `fill`.
+  float feature(const std::string& name, bool presence = false) {
+    builder_.fill(observation_);
+    const auto& table = builder_.spec().features;
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      if (table[i].name == (presence ? name + ".present" : name)) return observation_.features[i];
+    }
+    ADD_FAILURE() << "no feature " << name;
+    return 0;
+  }
+  policies::Situation& facts() { return observation_.facts; }
+
+  MadeUp world_;
+  ObservationBuilder builder_;
+  policies::Observation observation_;
+};
+
+TEST_F(ObservationTest, ScalesByTheFullNetworkWhereItIsFastest) {
+  EXPECT_DOUBLE_EQ(builder_.full_latency_s(), 0.08);
+  EXPECT_DOUBLE_EQ(builder_.energy_ref_j(), 4.0 * 0.08);
+}
+
+TEST_F(ObservationTest, FloorIsTheLowestLevelThatMeetsIt) {
+  policies::Goals goals;
+  EXPECT_EQ(builder_.floor_level(goals), LevelId(0));
+  const std::pair<double, int> wanted[] = {{0.0, 0},        {0.5, 0}, {0.5001, 1}, {0.6, 1},
+                                           {0.6 + 1e-9, 1}, {0.7, 2}, {0.9, 2}};
+  for (const auto& [floor, level] : wanted) {
+    goals.accuracy_floor = floor;
+    EXPECT_EQ(builder_.floor_level(goals), LevelId(level)) << floor;
+  }
+}
+
+TEST_F(ObservationTest, MasksFollowCapsAndFloor) {
+  facts().cap = {1, 3, 0, 0};
+  facts().goals.accuracy_floor = 0.65;
+  builder_.fill(observation_);
+  EXPECT_EQ(observation_.mask.mappings, 0b111U);
+  EXPECT_EQ(observation_.mask.levels, 0b100U);
+  EXPECT_EQ(observation_.mask.opps[0], 0b11U);
+  EXPECT_EQ(observation_.mask.opps[1], 0b1111U);
+  EXPECT_EQ(observation_.mask.opps[2], 0b1111U);
+  facts().cap = {-3, 99, 0, 0};  // whatever a driver says: never empty, never beyond the table
+  builder_.fill(observation_);
+  EXPECT_EQ(observation_.mask.opps[0], 0b1U);
+  EXPECT_EQ(observation_.mask.opps[1], 0b11111U);
+}
+
+TEST_F(ObservationTest, FeaturesByHand) {
+  facts().cap = {2, 2, 0, 0};
+  facts().goals.latency_s = 0.16;
+  facts().slack_s = 0.16;
+  facts().rate_hz = 1 / 0.32;
+  facts().temperature_c = 55;
+  facts().throttle_distance_c = 30;
+  facts().present = act(1, 2, 2);
+  facts().queue_depth = 2;
+  EXPECT_FLOAT_EQ(feature("latency_target"), 0.25F);  // log2(2) / 4
+  EXPECT_FLOAT_EQ(feature("latency_target", true), 1);
+  EXPECT_FLOAT_EQ(feature("slack"), 0.5F);
+  EXPECT_FLOAT_EQ(feature("rate"), -0.5F);  // log2(1/4) / 4
+  EXPECT_FLOAT_EQ(feature("temperature"), 0.5F);
+  EXPECT_FLOAT_EQ(feature("throttle_distance"), 0.75F);
+  EXPECT_FLOAT_EQ(feature("queue_depth"), 0.25F);
+  EXPECT_FLOAT_EQ(feature("cap.big"), 0.6F);
+  EXPECT_FLOAT_EQ(feature("cap.little"), 1);
+  EXPECT_FLOAT_EQ(feature("present.big-x1"), 1);
+  EXPECT_FLOAT_EQ(feature("present.big-x2"), 0);
+  EXPECT_FLOAT_EQ(feature("present_level"), 1);
+  EXPECT_FLOAT_EQ(feature("present_freq"), 0.6F);
+  EXPECT_FLOAT_EQ(feature("floor_level.1"), 1);
+  // The lowest level on big-x2 at the highest allowed frequency: 0.02 / 0.6 s.
+  EXPECT_FLOAT_EQ(feature("reach.big-x2"), static_cast<float>(std::log2(0.16 * 0.6 / 0.02) / 4));
+}
+
+TEST_F(ObservationTest, WhatIsAbsentIsFlaggedAbsent) {
+  for (const char* name :
+       {"latency_target", "slack", "power_cap", "energy_budget", "rate", "next_slack", "last_latency", "last_energy"}) {
+    EXPECT_EQ(feature(name), 0) << name;
+    EXPECT_EQ(feature(name, true), 0) << name;
+  }
+  EXPECT_EQ(feature("reach.big-x2"), 1.5F) << "no target: everything reaches it";
+}
+
+TEST_F(ObservationTest, TheTableHasEachNameOnceAndNoEnergyWhereThereIsNone) {
+  std::set<std::string> names;
+  for (const auto& entry : builder_.spec().features) EXPECT_TRUE(names.insert(entry.name).second) << entry.name;
+  EXPECT_TRUE(names.contains("last_energy"));
+  EXPECT_TRUE(names.contains("temperature"));
+  MadeUp without(false);
+  without.board.thermal.zone.clear();
+  const ObservationBuilder builder(without.board, without.space, without.profile);
+  for (const auto& entry : builder.spec().features) {
+    EXPECT_NE(entry.name, "last_energy");
+    EXPECT_NE(entry.name, "temperature");
+  }
+}
+
+TEST_F(ObservationTest, EveryFeatureStaysInRangeWhateverIsSensed) {
+  Rng rng(13);
+  const auto maybe = [&rng](double low, double high) {
+    return rng.below(3) == 0 ? std::optional<double>() : std::optional<double>(rng.uniform(low, high));
+  };
+  for (int i = 0; i < 3000; ++i) {
+    policies::Situation& f = facts();
+    f = {};
+    f.goals.latency_s = maybe(1e-6, 1e4);
+    f.goals.energy_j = maybe(1e-9, 1e4);
+    f.goals.power_w = maybe(1e-3, 1e4);
+    f.goals.accuracy_floor = maybe(0, 1);
+    f.slack_s = maybe(-1e3, 1e3);
+    f.next_slack_s = maybe(-1e3, 1e3);
+    f.waited_s = rng.uniform(0, 1e4);
+    f.queue_depth = rng.below(1000);
+    f.rate_hz = maybe(0, 1e6);
+    f.last_latency_s = maybe(0, 1e3);
+    f.last_energy_j = maybe(-1, 1e3);
+    f.last_age_s = rng.uniform(0, 1e6);
+    f.temperature_c = maybe(-40, 150);
+    f.throttle_distance_c = maybe(-60, 120);
+    f.others_util[0] = maybe(0, 1);
+    f.slow_down = rng.uniform(0.25, 8);
+    f.cap = {static_cast<std::int32_t>(rng.below(3)), static_cast<std::int32_t>(rng.below(5)), 0, 0};
+    if (rng.below(4) > 0)
+      f.present = act(static_cast<int>(rng.below(3)), static_cast<int>(rng.below(3)), static_cast<int>(rng.below(3)));
+    builder_.fill(observation_);
+    ASSERT_EQ(observation_.size, builder_.spec().size());
+    for (std::size_t k = 0; k < observation_.size; ++k) {
+      ASSERT_TRUE(observation_.features[k] >= -1.5F && observation_.features[k] <= 2.0F)
+          << builder_.spec().features[k].name << " is " << observation_.features[k] << " in case " << i;
+    }
+    ASSERT_NE(observation_.mask.levels, 0U);
+  }
+}
+
+TEST(EnergyAccount, SumsPowerOverTime) {
+  EnergyAccount account;
+  account.pass(2, 3);
+  account.pass(0.5, 4);
+  account.pass(-1, 100);  // time does not run backwards
+  EXPECT_DOUBLE_EQ(account.total_j(), 8);
+  EXPECT_EQ(account.source(), EnergySource::kModelled);
+}
+
+TEST(EnergyAccount, ScalesToWhatTheSensorMeasuredOverItsWindows) {
+  EnergyAccount account({.updates_per_window = 2, .gain = 0.5});
+  account.pass(1, 2);
+  account.measured(0.5, 3);
+  EXPECT_DOUBLE_EQ(account.scale(), 1) << "one update is not a window";
+  account.measured(0.5, 3);
+  EXPECT_DOUBLE_EQ(account.scale(), 1.5);  // 3 J measured, 2 J modelled
+  EXPECT_EQ(account.source(), EnergySource::kAttributed);
+  account.pass(1, 2);
+  EXPECT_DOUBLE_EQ(account.total_j(), 2 + 3) << "what is past is not rewritten";
+  account.measured(0.5, 5);
+  account.measured(0.5, 5);
+  EXPECT_DOUBLE_EQ(account.scale(), 1.5 + 0.5 * (2.5 - 1.5));
+  EXPECT_DOUBLE_EQ(account.measured_j(), 8);
+}
+
+TEST(EnergyAccount, IsUnknownOnceAnIntervalHadNoPower) {
+  EnergyAccount account;
+  account.pass(1, 2);
+  account.pass(1, std::nullopt);
+  EXPECT_FALSE(account.known());
+  EXPECT_EQ(account.source(), EnergySource::kNone);
+}
+
+TEST(Settings, RoundTripThroughTextAndRefuseWhatIsWrong) {
+  RuntimeConfig config;
+  config.queue_limit = 17;
+  config.park_delay_s = 0.125;
+  config.shield.latency_margin = 0.3;
+  config.energy.updates_per_window = 9;
+  auto settings = settings_of(config);
+  const auto back = runtime_from_settings(settings, "here");
+  ASSERT_OK(back);
+  EXPECT_EQ(settings_of(*back), settings);
+  EXPECT_EQ(back->queue_limit, 17U);
+  EXPECT_EQ(back->shield.latency_margin, 0.3);
+  settings["shield.latency_margin"] = "7";
+  EXPECT_THAT(runtime_from_settings(settings, "here"), IsError(ErrorKind::kGarbled, HasSubstr("latency_margin")));
+  EXPECT_THAT(runtime_from_settings({{"shield.colour", "1"}}, "here"),
+              IsError(ErrorKind::kMismatch, HasSubstr("colour")));
+}
+
+}  // namespace
+}  // namespace reins::control

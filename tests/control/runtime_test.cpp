@@ -1,0 +1,353 @@
+// The Runtime as a state machine: what each call answers with, and what is counted.
+#include "control/runtime.hpp"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "tests/control/made_up.hpp"
+#include "tests/support/count_allocations.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::control {
+namespace {
+
+using testing::act;
+using ::testing::ElementsAre;
+using testing::MadeUp;
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+class RuntimeTest : public ::testing::Test {
+ protected:
+  RuntimeTest() { config_.shield.enabled = false; }
+
+  Runtime make() { return Runtime(world_.board, world_.space, world_.profile, config_); }
+
+  std::vector<EffectKind> kinds() const {
+    std::vector<EffectKind> all;
+    for (const Effect& effect : effects_) all.push_back(effect.kind);
+    return all;
+  }
+  const Effect& effect(std::size_t i) const { return *(effects_.begin() + i); }
+
+  /// Calls with a clean list of effects.
+  void arrive(Runtime& runtime, double now_s, std::uint64_t id, std::optional<double> deadline_s = {}) {
+    effects_.clear();
+    runtime.arrive(now_s, {id, AppId(0), now_s, deadline_s, 0}, effects_);
+  }
+  void decide(Runtime& runtime, double now_s, const policies::Action& action) {
+    effects_.clear();
+    runtime.decide(now_s, action, 1, effects_);
+  }
+  void complete(Runtime& runtime, double now_s, int level) {
+    effects_.clear();
+    runtime.complete(now_s, LevelId(level), effects_);
+  }
+  void advance(Runtime& runtime, double now_s) {
+    effects_.clear();
+    runtime.advance(now_s, effects_);
+  }
+
+  MadeUp world_;
+  RuntimeConfig config_;
+  Effects effects_;
+};
+
+TEST_F(RuntimeTest, TakesARequestFromArrivalToReply) {
+  Runtime runtime = make();
+  arrive(runtime, 1.0, 7);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kDecide));
+  EXPECT_TRUE(runtime.deciding());
+  decide(runtime, 1.0, act(2, 1, 4, 0));
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kApply, EffectKind::kStart));
+  EXPECT_EQ(effect(0).action, act(2, 1, 4, 0));
+  EXPECT_EQ(effect(1).outcome.request.id, 7U);
+  EXPECT_TRUE(runtime.busy());
+  complete(runtime, 1.04, 1);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply));
+  const Outcome& outcome = effect(0).outcome;
+  EXPECT_EQ(outcome.request.id, 7U);
+  EXPECT_EQ(outcome.level, LevelId(1));
+  EXPECT_NEAR(outcome.latency_s, 0.04, 1e-12);
+  EXPECT_DOUBLE_EQ(outcome.queue_s, 0);
+  EXPECT_FALSE(outcome.missed);
+  EXPECT_EQ(runtime.counters().served, 1U);
+}
+
+TEST_F(RuntimeTest, ServesWaitingRequestsInOrderAndCountsTheirWait) {
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  decide(runtime, 0, act(2, 2, 4));
+  for (const std::uint64_t id : {2U, 3U}) {
+    arrive(runtime, 0.01 * static_cast<double>(id), id);
+    EXPECT_EQ(effects_.size(), 0U) << "one inference at a time";
+  }
+  EXPECT_EQ(runtime.queue_depth(), 2U);
+  for (const std::uint64_t id : {2U, 3U}) {
+    const double now_s = 0.08 * static_cast<double>(id - 1);
+    complete(runtime, now_s, 2);
+    EXPECT_THAT(kinds(), ElementsAre(EffectKind::kReply, EffectKind::kDecide));
+    EXPECT_EQ(runtime.observation().facts.queue_depth, id == 2 ? 1U : 0U);
+    EXPECT_DOUBLE_EQ(runtime.observation().facts.waited_s, now_s - 0.01 * static_cast<double>(id));
+    decide(runtime, now_s, act(2, 2, 4));
+    EXPECT_EQ(effect(1).outcome.request.id, id);
+  }
+  EXPECT_EQ(runtime.counters().switches, 0U) << "the same point and place all along";
+}
+
+TEST_F(RuntimeTest, RejectsAtOnceBeyondTheQueueAndCountsItAsMissed) {
+  config_.queue_limit = 2;
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  decide(runtime, 0, act(2, 2, 4));
+  arrive(runtime, 0.01, 2);
+  arrive(runtime, 0.02, 3);
+  arrive(runtime, 0.03, 4);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply));
+  EXPECT_TRUE(effect(0).outcome.rejected);
+  EXPECT_TRUE(effect(0).outcome.missed);
+  EXPECT_EQ(effect(0).outcome.request.id, 4U);
+  EXPECT_EQ(runtime.queue_depth(), 2U);
+  const Counters& counters = runtime.counters();
+  EXPECT_EQ(counters.offered, 4U);
+  EXPECT_EQ(counters.rejected, 1U);
+  EXPECT_EQ(counters.missed, 1U);
+}
+
+TEST_F(RuntimeTest, ARequestsOwnDeadlineGoesBeforeTheTarget) {
+  Runtime runtime = make();
+  policies::Goals goals;
+  goals.latency_s = 0.1;
+  runtime.set_goals(goals);
+  arrive(runtime, 1, 1);
+  EXPECT_NEAR(*runtime.observation().facts.slack_s, 0.1, 1e-12);
+  decide(runtime, 1, act(2, 2, 4));
+  arrive(runtime, 1, 2, 1.3);
+  complete(runtime, 1.2, 2);
+  EXPECT_TRUE(effect(0).outcome.missed) << "at 1.1 it was due";
+  EXPECT_DOUBLE_EQ(*runtime.observation().facts.slack_s, 1.3 - 1.2);
+  decide(runtime, 1.2, act(2, 2, 4));
+  complete(runtime, 1.3, 2);
+  EXPECT_FALSE(effect(0).outcome.missed) << "on time is not late";
+  EXPECT_EQ(runtime.counters().missed, 1U);
+}
+
+TEST_F(RuntimeTest, TheTightestDeadlineAmongThoseWaitingIsSeen) {
+  Runtime runtime = make();
+  arrive(runtime, 0, 1, 9.0);
+  decide(runtime, 0, act(2, 2, 4));
+  arrive(runtime, 0, 2, 5.0);
+  arrive(runtime, 0, 3, 2.0);
+  arrive(runtime, 0, 4);
+  complete(runtime, 1, 2);
+  EXPECT_DOUBLE_EQ(*runtime.observation().facts.slack_s, 4);
+  EXPECT_DOUBLE_EQ(*runtime.observation().facts.next_slack_s, 1);
+  EXPECT_EQ(runtime.observation().facts.queue_depth, 2U);
+}
+
+TEST_F(RuntimeTest, ParksOnceTheQueueHasBeenEmptyForTheDelay) {
+  config_.park_delay_s = 0.01;
+  Runtime runtime = make();
+  EXPECT_EQ(runtime.next_event_s(), kNever);
+  arrive(runtime, 0, 1);
+  decide(runtime, 0, act(2, 2, 4, 1));
+  EXPECT_EQ(runtime.next_event_s(), kNever) << "not while it runs";
+  complete(runtime, 0.1, 2);
+  EXPECT_DOUBLE_EQ(runtime.next_event_s(), 0.11);
+  advance(runtime, 0.109);
+  EXPECT_EQ(effects_.size(), 0U);
+  advance(runtime, 0.11);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kPark));
+  EXPECT_EQ(effect(0).action.park, OppId(1));
+  EXPECT_EQ(runtime.next_event_s(), kNever);
+  EXPECT_EQ(runtime.counters().switches, 1U);
+  arrive(runtime, 0.5, 2);
+  EXPECT_EQ(runtime.observation().facts.present.opp, OppId(1)) << "where the cluster is, not where it was asked to be";
+  decide(runtime, 0.5, act(2, 2, 4, 1));
+  EXPECT_EQ(runtime.counters().switches, 2U) << "back up again";
+}
+
+TEST_F(RuntimeTest, DoesNotParkWhereARequestComesFirstOrNothingWouldChange) {
+  config_.park_delay_s = 0.01;
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  decide(runtime, 0, act(2, 2, 4, 1));
+  complete(runtime, 0.1, 2);
+  arrive(runtime, 0.105, 2);
+  EXPECT_EQ(runtime.next_event_s(), kNever);
+  decide(runtime, 0.105, act(2, 2, 1, 1));
+  complete(runtime, 0.3, 2);
+  advance(runtime, 0.31);
+  EXPECT_EQ(effects_.size(), 0U) << "it is at its park point already";
+  arrive(runtime, 0.4, 3);
+  decide(runtime, 0.4, act(2, 2, 4));
+  complete(runtime, 0.5, 2);
+  EXPECT_EQ(runtime.next_event_s(), kNever) << "no park point: it stays";
+}
+
+TEST_F(RuntimeTest, ANewGoalHoldsFromTheNextDecision) {
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  EXPECT_EQ(runtime.observation().facts.floor_level, LevelId(0));
+  EXPECT_EQ(runtime.observation().mask.levels, 0b111U);
+  decide(runtime, 0, act(2, 0, 4));
+  policies::Goals goals;
+  goals.accuracy_floor = 0.6;
+  runtime.set_goals(goals);
+  complete(runtime, 0.02, 0);
+  arrive(runtime, 0.1, 2);
+  EXPECT_EQ(runtime.observation().facts.floor_level, LevelId(1));
+  EXPECT_EQ(runtime.observation().mask.levels, 0b110U);
+}
+
+TEST_F(RuntimeTest, WithAnIntervalADecisionStandsUntilItIsOverOrTheGoalsChange) {
+  config_.decision_interval_s = 1;
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  decide(runtime, 0, act(2, 2, 4));
+  complete(runtime, 0.08, 2);
+  arrive(runtime, 0.5, 2);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kApply, EffectKind::kStart)) << "the last decision stands";
+  arrive(runtime, 0.51, 3);
+  complete(runtime, 0.58, 2);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kReply, EffectKind::kApply, EffectKind::kStart));
+  complete(runtime, 0.66, 2);
+  EXPECT_EQ(runtime.counters().decisions, 1U);
+  policies::Goals goals;
+  goals.latency_s = 1;
+  runtime.set_goals(goals);
+  arrive(runtime, 0.7, 4);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kDecide));
+  decide(runtime, 0.7, act(2, 2, 3));
+  complete(runtime, 0.8, 2);
+  arrive(runtime, 1.75, 5);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kDecide)) << "the interval is over";
+}
+
+TEST_F(RuntimeTest, AStandingDecisionThatACapForbidsIsAskedForAgain) {
+  config_.decision_interval_s = 10;
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  decide(runtime, 0, act(2, 2, 4));
+  complete(runtime, 0.08, 2);
+  Telemetry telemetry;
+  telemetry.cap[1] = 2;
+  runtime.sensed(0.1, telemetry);
+  arrive(runtime, 0.2, 2);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kDecide));
+  EXPECT_EQ(runtime.observation().mask.opps[2], 0b111U);
+}
+
+TEST_F(RuntimeTest, EstimatesTheRequestRateOfASteadyStream) {
+  Runtime runtime = make();
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    const double now_s = 0.1 * static_cast<double>(i);
+    arrive(runtime, now_s, i);
+    if (i > 0) {
+      EXPECT_NEAR(*runtime.observation().facts.rate_hz, 10, 1e-6);
+    } else {
+      EXPECT_FALSE(runtime.observation().facts.rate_hz.has_value()) << "one request has no rate";
+    }
+    decide(runtime, now_s, act(2, 0, 4));
+    complete(runtime, now_s + 0.02, 0);
+  }
+  arrive(runtime, 19.9 + 3, 1000);
+  EXPECT_LT(*runtime.observation().facts.rate_hz, 1) << "a pause of three time constants fades what was before";
+}
+
+TEST_F(RuntimeTest, SlowDownFollowsMeasuredOverProfiled) {
+  Runtime runtime = make();
+  double wanted = 1;
+  for (int i = 0; i < 20; ++i) {
+    const double now_s = i;
+    arrive(runtime, now_s, static_cast<std::uint64_t>(i));
+    EXPECT_NEAR(runtime.observation().facts.slow_down, wanted, 1e-9);
+    decide(runtime, now_s, act(2, 2, 4));
+    complete(runtime, now_s + 2 * 0.08, 2);  // twice the profiled time
+    wanted += 0.1 * (2 - wanted);
+  }
+}
+
+TEST_F(RuntimeTest, AccountsEnergyAsTheIntegralByHand) {
+  config_.park_delay_s = 0.05;
+  Runtime runtime = make();
+  runtime.settle(0);
+  arrive(runtime, 1, 1);                   // 1 s: nothing applied yet, mapping 0 idle at its lowest point
+  decide(runtime, 1, act(2, 2, 4, 0));     // big-x2 at the top, parks at the bottom
+  complete(runtime, 1.1, 2);               // 0.1 s busy
+  advance(runtime, 1.15);                  // 0.05 s idle at the top
+  arrive(runtime, 2.15, 2);                // 1 s parked
+  decide(runtime, 2.15, act(0, 0, 1, 0));  // little-x2 at 600 MHz
+  complete(runtime, 2.35, 0);              // 0.2 s busy
+  runtime.settle(2.40);                    // 0.05 s idle at 600 MHz
+  const double by_hand = 1 * MadeUp::idle_w(0, 0.2) + 0.1 * MadeUp::busy_w(2, 1) + 0.05 * MadeUp::idle_w(2, 1) +
+                         1 * MadeUp::idle_w(2, 0.2) + 0.2 * MadeUp::busy_w(0, 0.6) + 0.05 * MadeUp::idle_w(0, 0.6);
+  EXPECT_NEAR(runtime.energy().total_j(), by_hand, 1e-12);
+  EXPECT_EQ(runtime.energy().source(), EnergySource::kModelled);
+  EXPECT_NEAR(*effect(0).outcome.energy_j, 0.2 * MadeUp::busy_w(0, 0.6), 1e-12) << "the reply carries its own part";
+  EXPECT_EQ(effect(0).outcome.energy_source, EnergySource::kModelled);
+}
+
+TEST_F(RuntimeTest, ClaimsNoEnergyWithoutPowerInTheProfileOrUnderAGovernor) {
+  const MadeUp without(false);
+  Runtime runtime(without.board, without.space, without.profile, config_);
+  runtime.settle(0);
+  arrive(runtime, 1, 1);
+  decide(runtime, 1, act(2, 2, 4));
+  complete(runtime, 1.08, 2);
+  EXPECT_FALSE(effect(0).outcome.energy_j.has_value());
+  EXPECT_EQ(effect(0).outcome.energy_source, EnergySource::kNone);
+
+  Runtime governed = make();
+  arrive(governed, 1, 1);
+  policies::Action action = act(2, 2, 0);
+  action.governor = boards::Governor::kSchedutil;
+  decide(governed, 1, action);
+  complete(governed, 1.2, 2);
+  EXPECT_FALSE(effect(0).outcome.energy_j.has_value());
+  EXPECT_EQ(governed.next_event_s(), kNever) << "a governor parks by itself";
+}
+
+TEST_F(RuntimeTest, AbsentSensorsAreAbsentAndTheLastPowerStays) {
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  EXPECT_FALSE(runtime.observation().facts.temperature_c.has_value());
+  EXPECT_FALSE(runtime.observation().facts.throttle_distance_c.has_value());
+  EXPECT_FALSE(runtime.observation().facts.power_w.has_value());
+  decide(runtime, 0, act(2, 2, 4));
+  complete(runtime, 0.08, 2);
+  Telemetry telemetry;
+  telemetry.temperature_c = 60;
+  telemetry.power_w = 2;
+  telemetry.window_s = 0.2;
+  runtime.sensed(0.1, telemetry);
+  telemetry.power_w.reset();  // no update of the power sensor this time
+  telemetry.temperature_c = 61;
+  runtime.sensed(0.2, telemetry);
+  arrive(runtime, 0.3, 2);
+  EXPECT_DOUBLE_EQ(*runtime.observation().facts.power_w, 2);
+  EXPECT_DOUBLE_EQ(*runtime.observation().facts.throttle_distance_c, world_.board.thermal.throttle_c - 61);
+}
+
+TEST_F(RuntimeTest, AllocatesNothingAfterItIsMade) {
+  Runtime runtime = make();
+  Telemetry telemetry;
+  telemetry.temperature_c = 50;
+  const auto turn = [&](double now_s) {
+    effects_.clear();
+    runtime.arrive(now_s, {1, AppId(0), now_s, now_s + 1, 0}, effects_);
+    runtime.decide(now_s, act(2, 2, 4, 0), 1, effects_);
+    runtime.sensed(now_s + 0.01, telemetry);
+    effects_.clear();
+    runtime.complete(now_s + 0.08, LevelId(2), effects_);
+    runtime.advance(now_s + 0.2, effects_);
+  };
+  EXPECT_EQ(testing::allocations_in([&] {
+              for (int i = 0; i < 100; ++i) turn(i);
+            }),
+            0);
+}
+
+}  // namespace
+}  // namespace reins::control

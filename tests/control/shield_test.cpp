@@ -1,0 +1,198 @@
+// The shield: what it changes, what it leaves alone, and what wins over what.
+#include "control/shield.hpp"
+
+#include "control/observation_builder.hpp"
+#include "core/rng.hpp"
+#include "tests/control/made_up.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::control {
+namespace {
+
+using testing::act;
+using testing::MadeUp;
+
+constexpr double kLongAgo_s = 100;
+
+class ShieldTest : public ::testing::Test {
+ protected:
+  ShieldTest() : builder_(world_.board, world_.space, world_.profile) {
+    facts().present = act(2, 2, 4);
+    facts().cap = {2, 4, 0, 0};
+    facts().rate_hz = 1;
+  }
+  policies::Situation& facts() { return observation_.facts; }
+  Admission admit(const policies::Action& wanted, double since_change_s = kLongAgo_s) {
+    builder_.fill(observation_);
+    return Shield(world_.board, world_.space, world_.profile, config_).admit(observation_, wanted, since_change_s);
+  }
+  double predicted_s(const policies::Action& a) {
+    return Shield(world_.board, world_.space, world_.profile, config_).predicted_s(facts(), a.mapping, a.level, a.opp);
+  }
+
+  MadeUp world_;
+  ObservationBuilder builder_;
+  ShieldConfig config_;
+  policies::Observation observation_;
+};
+
+TEST_F(ShieldTest, LeavesAnActionAloneThatBreaksNothing) {
+  facts().slack_s = 1;
+  facts().temperature_c = 40;
+  const Admission admission = admit(act(0, 2, 2, 0));
+  EXPECT_FALSE(admission.changed);
+  EXPECT_EQ(admission.action, act(0, 2, 2, 0));
+}
+
+TEST_F(ShieldTest, PredictsFromProfileSlowDownMarginAndMoves) {
+  facts().slow_down = 1.5;
+  EXPECT_DOUBLE_EQ(predicted_s(act(2, 2, 4)), 0.08 * 1.5 * 1.06 + 0.0002);
+  EXPECT_DOUBLE_EQ(predicted_s(act(1, 2, 4)), 0.16 * 1.5 * 1.06 + 0.0002 + 0.001) << "another mapping: a migration";
+}
+
+TEST_F(ShieldTest, LiftsToTheLowestPointThatMeetsTheDeadline) {
+  // The full network on big-x2 takes 0.4, 0.2, 0.133, 0.1, 0.08 s; with the margin 0.1415 at 1200 MHz.
+  facts().slack_s = 0.15;
+  const Admission admission = admit(act(2, 2, 0, 0));
+  EXPECT_TRUE(admission.changed);
+  EXPECT_EQ(admission.action, act(2, 2, 2, 0)) << "mapping, level and park point stay";
+  facts().slack_s = 0.14;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action.opp, OppId(3));
+  EXPECT_FALSE(admit(act(2, 2, 4, 0)).changed) << "faster than it must be is the policy's choice";
+}
+
+TEST_F(ShieldTest, CountsSlowDownTowardsTheDeadline) {
+  facts().slack_s = 0.15;
+  facts().slow_down = 1.2;
+  EXPECT_EQ(admit(act(2, 2, 0)).action.opp, OppId(3)) << "1200 MHz took 0.17 s of late";
+}
+
+TEST_F(ShieldTest, TakesALowerLevelBeforeAnotherMappingWhereNoPointIsFastEnough) {
+  facts().slack_s = 0.06;  // below 0.08 s: not with the full network
+  const Admission admission = admit(act(2, 2, 4, 0));
+  EXPECT_EQ(admission.action.mapping, MappingId(2));
+  EXPECT_LT(admission.action.level, LevelId(2));
+  EXPECT_LE(predicted_s(admission.action), 0.06);
+}
+
+TEST_F(ShieldTest, TheFloorIsNotGivenUpForADeadline) {
+  facts().slack_s = 0.06;
+  facts().goals.accuracy_floor = 0.7;
+  const Admission admission = admit(act(2, 2, 3, 0));
+  EXPECT_FALSE(admission.changed) << "nothing at or above the floor is in time: the policy's choice stands";
+}
+
+TEST_F(ShieldTest, KeepsTheChoiceWhereNothingMeetsTheDeadline) {
+  facts().slack_s = 0.001;
+  EXPECT_FALSE(admit(act(0, 2, 0, 0)).changed);
+}
+
+TEST_F(ShieldTest, HeatWinsOverTheDeadline) {
+  // Only 1600 and 2000 MHz on big-x2 are in time; both end above the throttle point when the queue keeps them busy.
+  facts().slack_s = 0.12;
+  facts().goals.accuracy_floor = 0.7;
+  facts().queue_depth = 1;
+  facts().temperature_c = 50;
+  world_.board.thermal.throttle_c = 45 + 1;  // 10 K/W: 2.1 W and more are too much
+  const Admission admission = admit(act(2, 2, 4, 0));
+  ASSERT_TRUE(admission.changed);
+  EXPECT_GT(predicted_s(admission.action), 0.12) << "late";
+  const double power_w =
+      world_.profile.at(admission.action.level, admission.action.mapping, admission.action.opp)->power_w.value();
+  EXPECT_LT(25 + 10 * power_w, 50) << "but it cools down";
+  facts().temperature_c = 20;
+  world_.board.thermal.throttle_c = 85;
+  EXPECT_FALSE(admit(act(2, 2, 4, 0)).changed) << "the same where it is cool";
+}
+
+TEST_F(ShieldTest, KeepsThePowerCapOverThePresentRequestRate) {
+  facts().goals.power_w = 1.0;
+  facts().goals.accuracy_floor = 0.7;
+  facts().queue_depth = 1;  // busy all the time
+  const Admission admission = admit(act(2, 2, 4, 0));
+  EXPECT_LE(*world_.profile.at(admission.action.level, admission.action.mapping, admission.action.opp)->power_w, 1.0);
+  facts().queue_depth = 0;
+  facts().rate_hz = 0.5;  // 0.08 s every 2 s: 4 % of 4 W and 96 % of the parked power
+  EXPECT_FALSE(admit(act(2, 2, 4, 0)).changed);
+}
+
+TEST_F(ShieldTest, TheDeadlineWinsOverTheEnergyBudget) {
+  facts().slack_s = 0.12;
+  facts().goals.accuracy_floor = 0.7;
+  facts().goals.energy_j = 0.1;  // 600 MHz on the little cluster: 0.16 J; nothing is under it and in time
+  EXPECT_FALSE(admit(act(2, 2, 4, 0)).changed);
+  facts().slack_s = 10;
+  facts().goals.energy_j = 0.2;
+  const Admission admission = admit(act(2, 2, 4, 0));
+  EXPECT_LE(*world_.profile.at(admission.action.level, admission.action.mapping, admission.action.opp)->energy_j, 0.2);
+}
+
+TEST_F(ShieldTest, ALowerPointWaitsForItsDwellTimeAndAHigherOneDoesNot) {
+  facts().slack_s = 1;
+  facts().present = act(2, 2, 3);
+  EXPECT_EQ(admit(act(2, 2, 1), 0.01).action.opp, OppId(3));
+  EXPECT_TRUE(admit(act(2, 2, 1), 0.01).changed);
+  EXPECT_EQ(admit(act(2, 2, 1), 0.02).action.opp, OppId(1));
+  EXPECT_EQ(admit(act(2, 2, 4), 0.0).action.opp, OppId(4));
+  EXPECT_EQ(admit(act(1, 2, 1), 0.01).action.opp, OppId(3)) << "one cluster, one frequency, whatever the mapping";
+  EXPECT_EQ(admit(act(0, 2, 1), 0.01).action.opp, OppId(1)) << "another cluster";
+}
+
+TEST_F(ShieldTest, ACapEndsTheDwellTime) {
+  facts().slack_s = 10;
+  facts().present = act(2, 2, 4);
+  facts().cap = {2, 1, 0, 0};
+  EXPECT_EQ(admit(act(2, 2, 1), 0.001).action.opp, OppId(1));
+}
+
+TEST_F(ShieldTest, AParkPointAboveTheCapBecomesTheLowest) {
+  facts().slack_s = 10;
+  facts().cap = {2, 1, 0, 0};
+  EXPECT_EQ(admit(act(2, 2, 1, 3)).action.park, OppId(0));
+}
+
+TEST_F(ShieldTest, SwitchedOffOrUnderAGovernorItChangesNothing) {
+  facts().slack_s = 0.1;
+  policies::Action governed = act(2, 2, 0);
+  governed.governor = boards::Governor::kPowersave;
+  EXPECT_FALSE(admit(governed).changed);
+  config_.enabled = false;
+  EXPECT_FALSE(admit(act(2, 2, 0)).changed);
+}
+
+TEST_F(ShieldTest, WhatItAdmitsIsAlwaysWithinTheMask) {
+  Rng rng(21);
+  int changed = 0;
+  for (int i = 0; i < 5000; ++i) {
+    policies::Situation& f = facts();
+    f = {};
+    f.present = act(static_cast<int>(rng.below(3)), static_cast<int>(rng.below(3)), 0);
+    f.cap = {static_cast<std::int32_t>(rng.below(3)), static_cast<std::int32_t>(rng.below(5)), 0, 0};
+    if (rng.below(2) == 0) f.slack_s = rng.uniform(-0.1, 0.6);
+    if (rng.below(2) == 0) f.temperature_c = rng.uniform(20, 90);
+    if (rng.below(2) == 0) f.rate_hz = rng.uniform(0.1, 20);
+    if (rng.below(3) == 0) f.goals.power_w = rng.uniform(0.1, 5);
+    if (rng.below(3) == 0) f.goals.energy_j = rng.uniform(0.01, 1);
+    if (rng.below(2) == 0) f.goals.accuracy_floor = rng.uniform(0.4, 0.8);
+    f.queue_depth = rng.below(4);
+    f.slow_down = rng.uniform(0.5, 3);
+    builder_.fill(observation_);
+    const policies::ActionMask mask = observation_.mask;
+    policies::Action wanted;
+    do {
+      const int m = static_cast<int>(rng.below(3));
+      wanted = act(m, static_cast<int>(rng.below(3)), static_cast<int>(rng.below(world_.space.opps(MappingId(m)))),
+                   static_cast<int>(rng.below(world_.space.opps(MappingId(m)))));
+    } while (!mask.allows(wanted.level) || !mask.allows(wanted.mapping, wanted.opp));
+    const Admission admission = admit(wanted, rng.uniform(0, 0.04));
+    const policies::Action& a = admission.action;
+    ASSERT_TRUE(mask.allows(a.mapping) && mask.allows(a.level) && mask.allows(a.mapping, a.opp)) << "case " << i;
+    ASSERT_TRUE(mask.allows(a.mapping, a.park)) << "case " << i;
+    ASSERT_EQ(admission.changed, !(a == wanted));
+    changed += admission.changed ? 1 : 0;
+  }
+  EXPECT_GT(changed, 500);
+}
+
+}  // namespace
+}  // namespace reins::control
