@@ -163,6 +163,10 @@ torch::Tensor viewed(std::vector<float>& values, std::size_t from, std::size_t r
 // -- the learner
 // ----------------------------------------------------------------------------------------------------------
 
+/// The mean value follows that of the batches over some twenty updates: past their noise, well before the target
+/// network.
+constexpr double kValueShare = 0.05;
+
 struct Dqn::Impl {
   DqnConfig config;
   policies::ActionSpace space;
@@ -177,7 +181,8 @@ struct Dqn::Impl {
   std::vector<float> conditions, out_grad;
   Rng act_rng, sample_rng, seed_rng;
   std::int64_t steps = 0, updates = 0, episodes = 0;
-  double mean_reward = 0, mean_dt_s = 0, mean_square = 0;
+  bool in_episode = false;
+  double mean_reward = 0, mean_dt_s = 0, mean_square = 0, mean_value = 0;
   LinearSchedule epsilon, learning_rate;
 
   Impl(const DqnConfig& c, const policies::ActionSpace& s, PolicyNetwork initial, policies::NetworkForward forward)
@@ -222,7 +227,13 @@ struct Dqn::Impl {
     forward.load(scratch);
   }
 
-  double rho() const noexcept { return mean_dt_s > 0 ? mean_reward / mean_dt_s : 0; }
+  /// Reward per second as observed, exploration included.
+  double observed_rate() const noexcept { return mean_dt_s > 0 ? mean_reward / mean_dt_s : 0; }
+  /// What is subtracted from rewards: the observed rate, and what the mean of the values says it is off by.
+  double rho() const noexcept {
+    if (!config.differential) return 0;
+    return observed_rate() + (mean_dt_s > 0 ? config.rate_gain * mean_value / (scale() * mean_dt_s) : 0);
+  }
   double scale() const noexcept {
     return config.normalise_reward ? config.reward_scale / (std::sqrt(mean_square) + 1e-8) : config.reward_scale;
   }
@@ -250,15 +261,10 @@ struct Dqn::Impl {
     const ActionMask& mask = batch.mask[b];
     const std::span<const float> mapping(q + layout.head_at[0], s.mappings), level(q + layout.head_at[1], s.levels),
         opp(q + layout.head_at[2], s.opps), park(q + layout.head_at[3], s.opps);
-    double mean = 0;
-    const int allowed = std::popcount(mask.mappings);
-    for (std::size_t m = 0; m < s.mappings; ++m)
-      mean += ((mask.mappings >> m) & 1U) != 0 ? static_cast<double>(mapping[m]) / allowed : 0.0;
-
     // V is part of value and target alike in all heads but the last.
     const std::uint64_t opps = mask.opps[c.mapping];
     const std::array<double, 4> errors = {
-        static_cast<double>(mapping[c.mapping]) - mean - static_cast<double>(masked_max(level, mask.levels)),
+        static_cast<double>(mapping[c.mapping]) - static_cast<double>(masked_max(level, mask.levels)),
         static_cast<double>(level[c.level]) - static_cast<double>(masked_max(opp, opps)),
         static_cast<double>(opp[c.opp]) - static_cast<double>(masked_max(park, opps)),
         static_cast<double>(q[0]) + static_cast<double>(park[c.park]) - target_q};
@@ -272,10 +278,7 @@ struct Dqn::Impl {
     stats.value += (static_cast<double>(q[0]) + static_cast<double>(park[c.park])) / rows;
 
     std::fill_n(grad, layout.outputs, 0.0F);
-    grad[0] = slopes[0] + slopes[1] + slopes[2] + slopes[3];
-    for (std::size_t m = 0; m < s.mappings; ++m) {
-      if (((mask.mappings >> m) & 1U) != 0) grad[layout.head_at[0] + m] -= slopes[0] / static_cast<float>(allowed);
-    }
+    grad[0] = slopes[3];
     grad[layout.head_at[0] + c.mapping] += slopes[0];
     grad[layout.head_at[1] + c.level] += slopes[1];
     grad[layout.head_at[2] + c.opp] += slopes[2];
@@ -331,10 +334,11 @@ Status Dqn::observe(std::span<const float> obs, const ActionMask& mask, const St
   const double share = 1 / static_cast<double>(std::min(self.steps, self.config.rate_steps));
   self.mean_reward += share * (next.reward - self.mean_reward);
   self.mean_dt_s += share * (next.dt_s - self.mean_dt_s);
-  const double paid = next.reward - (self.config.differential ? self.rho() * next.dt_s : 0);
+  const double paid = next.reward - (self.config.differential ? self.observed_rate() * next.dt_s : 0);
   self.mean_square += share * (paid * paid - self.mean_square);
   for (const Transition& t : self.assembler.push(obs, mask, policies::choice_of(a), next)) self.replay.add(t);
-  if (next.end != StepEnd::kRunning) ++self.episodes;
+  self.in_episode = next.end == StepEnd::kRunning;
+  if (!self.in_episode) ++self.episodes;
   return {};
 }
 
@@ -362,7 +366,7 @@ Result<LearnStats> Dqn::learn() {
 
     // Targets and the gradient of the loss with respect to q.
     LearnStats stats;
-    const double rho = config.differential ? self.rho() : 0;
+    const double rho = self.rho();
     for (std::size_t b = 0; b < rows; ++b) {
       double bootstrap = 0;
       if (batch.discount[b] > 0) {
@@ -379,6 +383,8 @@ Result<LearnStats> Dqn::learn() {
     if (!std::isfinite(stats.loss)) {
       return fail(ErrorKind::kInternal, "the loss is not finite", "an update", "lower learning_rate or reward_scale");
     }
+
+    self.mean_value += kValueShare * (stats.value - self.mean_value);
 
     // Descend, clipped.
     std::fill(self.grads.begin(), self.grads.end(), 0.0F);
@@ -446,7 +452,7 @@ std::int64_t Dqn::steps() const noexcept { return impl_->steps; }
 std::int64_t Dqn::updates() const noexcept { return impl_->updates; }
 std::int64_t Dqn::episodes() const noexcept { return impl_->episodes; }
 double Dqn::epsilon() const noexcept { return impl_->epsilon.at(impl_->steps); }
-double Dqn::reward_rate() const noexcept { return impl_->rho(); }
+double Dqn::reward_rate() const noexcept { return impl_->observed_rate(); }
 double Dqn::mean_reward() const noexcept { return impl_->mean_reward; }
 std::uint64_t Dqn::next_seed() noexcept { return impl_->seed_rng.next(); }
 
@@ -469,7 +475,7 @@ std::string_view bytes_of(const std::vector<T>& values) {
 /// What is not an array of weights. Fixed layout: part of the checkpoint.
 struct Counters {
   std::int64_t steps, updates, episodes;
-  double mean_reward, mean_dt_s, mean_square;
+  double mean_reward, mean_dt_s, mean_square, mean_value;
   Rng::State act, sample, seed;
 };
 static_assert(std::is_trivially_copyable_v<Counters>);
@@ -483,13 +489,13 @@ std::string comparable(DqnConfig config) {
 
 Status Dqn::save(const std::filesystem::path& path) const {
   const Impl& self = *impl_;
-  if (!self.assembler.empty()) {
+  if (self.in_episode) {
     return fail(ErrorKind::kUsage, "a checkpoint is written between episodes only", path.native());
   }
   return guarded(path.native(), [&]() -> Status {
-    const Counters counters{self.steps,           self.updates,     self.episodes,        self.mean_reward,
-                            self.mean_dt_s,       self.mean_square, self.act_rng.state(), self.sample_rng.state(),
-                            self.seed_rng.state()};
+    const Counters counters{
+        self.steps,       self.updates,    self.episodes,        self.mean_reward,        self.mean_dt_s,
+        self.mean_square, self.mean_value, self.act_rng.state(), self.sample_rng.state(), self.seed_rng.state()};
     torch::serialize::OutputArchive archive;
     archive.write("config", bytes_tensor(comparable(self.config)));
     archive.write("counters", bytes_tensor({reinterpret_cast<const char*>(&counters), sizeof counters}));
@@ -553,10 +559,12 @@ Status Dqn::resume(const std::filesystem::path& path) {
     self.mean_reward = counters.mean_reward;
     self.mean_dt_s = counters.mean_dt_s;
     self.mean_square = counters.mean_square;
+    self.mean_value = counters.mean_value;
     self.act_rng.restore(counters.act);
     self.sample_rng.restore(counters.sample);
     self.seed_rng.restore(counters.seed);
     self.assembler.clear();
+    self.in_episode = false;
     self.refresh(self.online, self.params);
     self.refresh(self.target_forward, self.target);
     return {};

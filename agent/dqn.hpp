@@ -1,28 +1,34 @@
 // agent/dqn.hpp: a deep Q-network whose action is chosen head by head: mapping, level, operating point, park point.
 //
 // Papers: DQN (Mnih et al. 2015), double Q-learning (van Hasselt, Guez & Silver 2016), duelling (Wang et al. 2016),
-// n-step returns (Sutton 1988; in DQN: Hessel et al. 2018), one value per action dimension (branching: Tavakoli, Pardo
-// & Kormushev 2018) made conditional, one dimension after the other (Metz, Ibarz, Jaitly & Davidson 2017, "Discrete
-// Sequential Prediction of Continuous Actions for Deep RL", SDQN), semi-Markov discount (Sutton, Precup & Singh 1999).
+// n-step returns (Sutton 1988; in DQN: Hessel et al. 2018), relative values (RVI: Abounadi, Bertsekas & Borkar 2001),
+// one value per action dimension (branching: Tavakoli, Pardo & Kormushev 2018) made conditional, one dimension after
+// the other (Metz, Ibarz, Jaitly & Davidson 2017, "Discrete Sequential Prediction of Continuous Actions for Deep RL",
+// SDQN), semi-Markov discount (Sutton, Precup & Singh 1999).
 //
 // Shapes: B batch, O observation, M mappings, L levels, P operating points (and park points).
-//   h = trunk(obs); V(s) from the mapping head; Q(s,m) = V + A(m) - mean of A over the allowed m;
-//   Q(s,m,l) = V + f(h,m,l); Q(s,m,l,p) = V + f(h,m,l,p); Q(s,m,l,p,k) = V + f(h,m,l,p,k).
+//   h = trunk(obs); V(s) and f(h,m) from the mapping head; Q(s,m) = V + f(h,m); Q(s,m,l) = V + f(h,m,l);
+//   Q(s,m,l,p) = V + f(h,m,l,p); Q(s,m,l,p,k) = V + f(h,m,l,p,k).
 // Targets, along the action that was applied (stop-gradient): the park head gets the n-step double-Q return
 //   y = sum of discounted (reward - rho dt) + discount * Q_target(s', argmax of the online heads at s');
 // every head before it gets the largest allowed value of the next one. As no target looks at what exploration did in
 // later heads, exploring there biases nothing.
 //
-// | deviation                        | from                | why |
-// |----------------------------------|---------------------|----------------------------------------------------------------|
-// | one network for all heads        | SDQN: one per head  | a decision is one short forward pass | | V shared by all
-// heads            | Wang: one head      | the return dwarfs the gaps between actions; learn it once      | | target
-// network in the last head  | SDQN: upper network | the last head alone is regressed to returns                    | |
-// mean over allowed actions        | Wang: all           | forbidden actions are never trained, their values are noise
-// | | discount exp(-dt/tau)            | Mnih: constant      | steps differ in length by orders of magnitude | | reward
-// rate rho subtracted       | Mnih: plain return  | with a long tau the offset rho * tau is all a network sees     | |
-// soft target update by default    | Mnih: every 10,000  | smoother; `target_period` and `target_rate` give either | |
-// n-step without correction        | -                   | as Hessel et al.; off-policy bias grows with n and epsilon |
+// clang-format off
+// | deviation                      | from                | why                                                          |
+// |--------------------------------|---------------------|--------------------------------------------------------------|
+// | one network for all heads      | SDQN: one per head  | a decision is one short forward pass                         |
+// | V shared by all heads          | Wang: one head      | returns dwarf the gaps between actions: learn them once      |
+// | target network in last head    | SDQN: upper network | the last head alone is regressed to returns                  |
+// | no mean subtracted from f      | Wang: A - mean A    | it would have to agree with three heads that have none       |
+// | V learns from last head alone  | Wang: from all      | in the errors of the others it cancels                       |
+// | discount exp(-dt/tau)          | Mnih: constant      | steps differ in length by orders of magnitude                |
+// | reward rate rho subtracted     | Mnih: plain return  | with a long tau, rho * tau is all that a network sees        |
+// | rho corrected by mean value    | RVI (Abounadi,      | the observed rate is the exploring policy's; the rest would  |
+// |                                | Bertsekas & Borkar) | gather in the values, over tau / dt target updates           |
+// | soft target update by default  | Mnih: every 10,000  | smoother; target_period and target_rate give either          |
+// | one step by default            | Hessel: three       | uncorrected n-step takes later exploration for consequences  |
+// clang-format on
 #pragma once
 
 #include <cstdint>
@@ -46,7 +52,7 @@ struct DqnConfig {
   std::int64_t steps = 150'000;
   std::int64_t seed = 1;
   double tau_s = 60;
-  std::int64_t n_step = 3;
+  std::int64_t n_step = 1;
   double learning_rate = 1e-3;
   double learning_rate_end = 1e-4;
   std::int64_t batch = 64;
@@ -63,6 +69,7 @@ struct DqnConfig {
   double reward_scale = 1;
   bool normalise_reward = false;
   bool differential = true;
+  double rate_gain = 1;
   std::int64_t rate_steps = 20'000;
   bool double_q = true;
   std::int64_t trunk = 64;

@@ -1,0 +1,112 @@
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "agent/dqn.hpp"
+#include "core/file.hpp"
+#include "tests/agent/toy_environments.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::agent {
+namespace {
+
+using ::reins::testing::Contextual;
+using ::reins::testing::IsError;
+using ::testing::HasSubstr;
+
+class DqnResume : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = std::filesystem::path(::testing::TempDir()) / ("reins_resume_" + std::to_string(::getpid()) + ".ckpt");
+    config_.steps = 3000;
+    config_.learn_start = 300;
+    config_.replay_capacity = 1000;  // overwritten by then, so the ring's place matters
+    config_.normalise_reward = true;
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  std::unique_ptr<Dqn> make() const {
+    auto dqn = Dqn::make(config_, 4, Contextual().action_space());
+    EXPECT_OK(dqn);
+    return std::move(*dqn);
+  }
+
+  std::filesystem::path path_;
+  DqnConfig config_;
+};
+
+TEST_F(DqnResume, GoesOnBitForBit) {
+  // One run in one go, that leaves a checkpoint in the middle; another that goes on from there.
+  const auto whole = make();
+  Contextual problem;
+  TrainHooks hooks;
+  hooks.checkpoint_every = 1600;
+  int saved = 0;
+  hooks.checkpoint = [&](const Dqn& dqn, const TrainProgress& p) -> Status {
+    if (p.steps > 1700) return {};
+    ++saved;
+    return dqn.save(path_);
+  };
+  ASSERT_OK(train(*whole, problem, hooks));
+  ASSERT_EQ(saved, 1);
+
+  const auto resumed = make();
+  ASSERT_OK(resumed->resume(path_));
+  EXPECT_EQ(resumed->steps(), 1600);
+  EXPECT_EQ(resumed->episodes(), 32);
+  Contextual fresh;
+  ASSERT_OK(train(*resumed, fresh));
+  EXPECT_EQ(resumed->steps(), whole->steps());
+  EXPECT_EQ(resumed->updates(), whole->updates());
+  EXPECT_EQ(resumed->network(), whole->network());
+  EXPECT_EQ(resumed->network(true), whole->network(true));
+  EXPECT_EQ(resumed->reward_rate(), whole->reward_rate());
+  EXPECT_EQ(resumed->next_seed(), whole->next_seed());
+  EXPECT_EQ(resumed->examples(20), whole->examples(20));
+}
+
+TEST_F(DqnResume, RefusesWhatIsNotAWholeCheckpointOfThisRun) {
+  const auto dqn = make();
+  EXPECT_THAT(dqn->resume(path_), IsError(ErrorKind::kNotFound, HasSubstr("reins_resume")));
+  ASSERT_OK(dqn->save(path_));
+  ASSERT_OK(dqn->resume(path_));
+
+  DqnConfig other = config_;
+  other.tau_s = 7;
+  auto another = Dqn::make(other, 4, Contextual().action_space());
+  ASSERT_OK(another);
+  EXPECT_THAT((*another)->resume(path_), IsError(ErrorKind::kMismatch, HasSubstr("another configuration")));
+  auto longer_obs = Dqn::make(config_, 5, Contextual().action_space());
+  ASSERT_OK(longer_obs);
+  EXPECT_THAT((*longer_obs)->resume(path_), IsError(ErrorKind::kMismatch, HasSubstr("another configuration")));
+  DqnConfig longer = config_;
+  longer.steps = 9000;
+  auto more = Dqn::make(longer, 4, Contextual().action_space());
+  ASSERT_OK(more);
+  EXPECT_OK((*more)->resume(path_));
+
+  const std::string bytes = *read_file(path_);
+  for (const std::size_t length : {std::size_t{0}, std::size_t{3}, bytes.size() / 2, bytes.size() - 1}) {
+    ASSERT_OK(write_file_atomic(path_, bytes.substr(0, length)));
+    EXPECT_THAT(dqn->resume(path_), IsError(ErrorKind::kGarbled, HasSubstr("cut short or damaged"))) << length;
+  }
+  std::string flipped = bytes;
+  flipped[bytes.size() / 3] ^= 0x10;
+  ASSERT_OK(write_file_atomic(path_, flipped));
+  EXPECT_THAT(dqn->resume(path_), IsError(ErrorKind::kGarbled, HasSubstr("cut short or damaged")));
+}
+
+TEST_F(DqnResume, IsNotSavedInTheMiddleOfAnEpisode) {
+  const auto dqn = make();
+  const std::vector<float> x(4);
+  Step next;
+  next.obs = x;
+  next.mask = ::reins::testing::full_mask(Contextual().action_space());
+  next.applied = policies::action_of({0, 0, 0, 0});
+  next.dt_s = 1;
+  ASSERT_OK(dqn->observe(x, next.mask, next));
+  EXPECT_THAT(dqn->save(path_), IsError(ErrorKind::kUsage, HasSubstr("between episodes")));
+}
+
+}  // namespace
+}  // namespace reins::agent
