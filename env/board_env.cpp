@@ -26,6 +26,7 @@ Result<EnvConfig> EnvConfig::from_toml(const TomlTable& table) {
   REINS_ASSIGN(c.power_cap, table.number_or("power_cap", c.power_cap, 0, 1));
   REINS_ASSIGN(c.energy_budget, table.number_or("energy_budget", c.energy_budget, 0, 1));
   REINS_ASSIGN(c.others, table.number_or("others", c.others, 0, 1));
+  REINS_ASSIGN(c.capped, table.number_or("capped", c.capped, 0, 1));
   REINS_ASSIGN(c.shield_off, table.number_or("shield_off", c.shield_off, 0, 1));
   if (c.loads.empty() || c.target_factors.empty()) {
     return fail(ErrorKind::kGarbled, "'loads' and 'target_factors' want at least one number", table.place("loads"));
@@ -81,7 +82,15 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
     for (double& util : conditions.others_util) util = rng.uniform(0, 0.5);
   }
   conditions.shield = rng.uniform() >= config_.shield_off;
-  run_->reset(trace_, conditions, rng.next());
+  const std::uint64_t image_seed = rng.next();
+  if (rng.uniform() < config_.capped) {
+    for (std::size_t c = 0; c < world_.board->clusters.size(); ++c) {
+      const std::size_t opps = world_.board->clusters[c].opps.size();
+      conditions.limit[c] = static_cast<std::int32_t>(opps / 2 + rng.below(opps - opps / 2));
+    }
+  }
+  overdue_.clear();
+  run_->reset(trace_, conditions, image_seed);
   run_->set_goals(goals);
 
   Step step;

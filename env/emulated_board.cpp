@@ -71,7 +71,7 @@ void EmulatedBoard::reset(double now_s, const BoardConditions& conditions) {
     ClusterState& cluster = clusters_[c];
     cluster.opp = cluster.wanted = OppId(0);
     cluster.next.reset();
-    cluster.cap = static_cast<std::int32_t>(board_->clusters[c].opps.size()) - 1;
+    cluster.cap = limit(c);
     cluster.idle_since_s = now_s;
     cluster.busy_in_tick_s = 0;
     cluster.governor.reset();
@@ -97,6 +97,11 @@ void EmulatedBoard::draw_noise() noexcept {
 
 bool EmulatedBoard::on(std::size_t cluster) const noexcept {
   return busy_ && board_->mappings[mapping_.index()].cluster == ClusterId(cluster);
+}
+
+std::int32_t EmulatedBoard::limit(std::size_t cluster) const noexcept {
+  const auto top = static_cast<std::int32_t>(board_->clusters[cluster].opps.size()) - 1;
+  return std::clamp(conditions_.limit[cluster].value_or(top), 0, top);
 }
 
 void EmulatedBoard::want(std::size_t cluster, OppId opp) noexcept {
@@ -294,8 +299,7 @@ void EmulatedBoard::advance(double to_s) noexcept {
     for (std::size_t c = 0; c < clusters_.size() && step != 0; ++c) {
       const auto& throttled = board_->thermal.throttled;
       if (std::find(throttled.begin(), throttled.end(), board_->clusters[c].name) == throttled.end()) continue;
-      const auto top = static_cast<std::int32_t>(board_->clusters[c].opps.size()) - 1;
-      clusters_[c].cap = std::clamp(clusters_[c].cap + step, 0, top);
+      clusters_[c].cap = std::clamp(clusters_[c].cap + step, 0, limit(c));
       want(c, clusters_[c].wanted);
     }
   }

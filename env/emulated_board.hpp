@@ -21,6 +21,8 @@ struct BoardConditions {
   double start_c = 45;
   double ambient_c = 25;
   std::array<double, policies::kMaxClusters> others_util{};  ///< share of each cluster that others use, 0..1
+  /// Highest operating point that a limit from outside allows (nvpmodel, a user's scaling_max_freq); absent: the top.
+  std::array<std::optional<std::int32_t>, policies::kMaxClusters> limit{};
   std::uint64_t seed = 1;
   bool noise = true;                                         ///< run-time and sensor noise
   bool shield = true;                                        ///< false: the Runtime's shield is off, whatever its config says
@@ -99,6 +101,7 @@ class EmulatedBoard {
   void place(MappingId mapping) noexcept;
   void draw_noise() noexcept;
   bool on(std::size_t cluster) const noexcept;
+  std::int32_t limit(std::size_t cluster) const noexcept;
 
   const boards::Board* board_;
   std::size_t levels_ = 0;

@@ -15,7 +15,8 @@ Episode::Episode(const World& world, const control::RuntimeConfig& config)
   runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
 }
 
-void Episode::reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed, bool timeline) {
+void Episode::reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed,
+                    bool timeline) {
   trace_ = &trace;
   next_row_ = 0;
   images_ = Rng(image_seed);
@@ -35,7 +36,12 @@ void Episode::reset(const data::Trace& trace, const BoardConditions& conditions,
   control::Telemetry first;
   first.at_s = start_s;
   first.temperature_c = conditions.start_c;
-  for (std::size_t c = 0; c < world_.board->clusters.size(); ++c) first.others_util[c] = conditions.others_util[c];
+  const std::size_t clusters =
+      std::min(world_.board->clusters.size(), policies::kMaxClusters);  // said for the compiler
+  for (std::size_t c = 0; c < clusters; ++c) {
+    first.others_util[c] = conditions.others_util[c];
+    first.cap[c] = board_.cap(ClusterId(c)).value;
+  }
   runtime_->sensed(start_s, first);
 }
 
@@ -57,7 +63,8 @@ void Episode::mark(bool is_reply, const control::Outcome* outcome) {
   point.level = applied.level.valid() ? applied.level.value + 1 : 0;
   if (board_.mapping().valid()) {
     const ClusterId cluster = world_.board->mappings[board_.mapping().index()].cluster;
-    point.freq_khz = static_cast<double>(world_.board->clusters[cluster.index()].opps[board_.opp(cluster).index()].freq_khz);
+    point.freq_khz =
+        static_cast<double>(world_.board->clusters[cluster.index()].opps[board_.opp(cluster).index()].freq_khz);
   }
   point.power_w = board_.power_w();
   point.temperature_c = board_.temperature_c();
@@ -67,7 +74,8 @@ void Episode::mark(bool is_reply, const control::Outcome* outcome) {
   if (outcome != nullptr) {
     point.latency_s = outcome->latency_s;
     point.missed = outcome->missed;
-    if (outcome->request.deadline_s.has_value()) point.target_s = *outcome->request.deadline_s - outcome->request.arrival_s;
+    if (outcome->request.deadline_s.has_value())
+      point.target_s = *outcome->request.deadline_s - outcome->request.arrival_s;
   }
   result_.timeline.push_back(point);
 }
@@ -98,11 +106,20 @@ void Episode::reply(const control::Outcome& outcome) noexcept {
 void Episode::carry_out(control::Effects& effects) noexcept {
   for (const control::Effect& effect : effects) {
     switch (effect.kind) {
-      case control::EffectKind::kApply: board_.apply(effect.action); break;
-      case control::EffectKind::kStart: board_.start(effect.action.level); break;
-      case control::EffectKind::kPark: board_.park(effect.action.mapping, effect.action.park); break;
-      case control::EffectKind::kReply: reply(effect.outcome); break;
-      case control::EffectKind::kDecide: break;  // run_to_decision returns
+      case control::EffectKind::kApply:
+        board_.apply(effect.action);
+        break;
+      case control::EffectKind::kStart:
+        board_.start(effect.action.level);
+        break;
+      case control::EffectKind::kPark:
+        board_.park(effect.action.mapping, effect.action.park);
+        break;
+      case control::EffectKind::kReply:
+        reply(effect.outcome);
+        break;
+      case control::EffectKind::kDecide:
+        break;  // run_to_decision returns
     }
   }
   effects.clear();
@@ -176,9 +193,8 @@ void Episode::close() noexcept {
   }
   result_.energy_j = board_.energy_j();
   result_.active_energy_j = board_.active_energy_j();
-  result_.floor_kept = result_.served > 0
-                           ? 1 - static_cast<double>(result_.below_floor) / static_cast<double>(result_.served)
-                           : 1;
+  result_.floor_kept =
+      result_.served > 0 ? 1 - static_cast<double>(result_.below_floor) / static_cast<double>(result_.served) : 1;
   result_.duration_s = trace_->end_s - (trace_->rows.empty() ? 0 : trace_->rows.front().time_s);
 }
 

@@ -1,0 +1,213 @@
+// The emulated board against times and integrals worked out by hand.
+#include "env/emulated_board.hpp"
+
+#include "tests/env/made_up.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::env {
+namespace {
+
+using testing::act;
+using testing::hand_board;
+using testing::hand_levels;
+using testing::hand_power_w;
+using testing::run_to;
+
+BoardConditions quiet() {
+  BoardConditions conditions;
+  conditions.noise = false;
+  return conditions;
+}
+
+class EmulatedBoardTest : public ::testing::Test {
+ protected:
+  EmulatedBoard make(const BoardConditions& conditions = quiet()) {
+    EmulatedBoard emulated(board_, levels_);
+    emulated.reset(0, conditions);
+    return emulated;
+  }
+  const boards::Cluster& little() const { return board_.clusters[0]; }
+  const boards::Cluster& big() const { return board_.clusters[1]; }
+
+  boards::Board board_ = hand_board();
+  std::vector<inference::LevelFacts> levels_ = hand_levels();
+};
+
+TEST_F(EmulatedBoardTest, TimesFollowMacsCoresAndFrequency) {
+  EmulatedBoard emulated = make();
+  EXPECT_NEAR(emulated.mean_time_s(MappingId(2), LevelId(2), OppId(4)), 160e6 / (2 * 2e9), 1e-12);
+  EXPECT_NEAR(emulated.mean_time_s(MappingId(1), LevelId(2), OppId(4)), 160e6 / 2e9, 1e-12);
+  EXPECT_NEAR(emulated.mean_time_s(MappingId(0), LevelId(0), OppId(0)), 40e6 / (2 * 0.2e9), 1e-12);
+}
+
+TEST_F(EmulatedBoardTest, EnergyIsTheIntegralByHand) {
+  EmulatedBoard emulated = make();
+  // 0: the full network starts at 400 MHz while the switch to 2000 MHz takes 10 ms: 5 % of it done by then.
+  emulated.apply(act(2, 2, 4, 0));
+  emulated.start(LevelId(2));
+  const double finish_s = 0.01 + (1 - 0.01 / 0.2) * 0.04;
+  EXPECT_NEAR(run_to(emulated, 0.1), finish_s, 1e-9);
+  // 0.1: parked; in force 10 ms later. The idle cluster switches off 50 ms after the end.
+  emulated.park(MappingId(2), OppId(0));
+  run_to(emulated, 0.3);
+  const double off_s = finish_s + 0.05;
+  const double big_j = 0.01 * hand_power_w(big(), 0, 2) + (finish_s - 0.01) * hand_power_w(big(), 4, 2) +
+                       0.05 * hand_power_w(big(), 4, 0) + (0.11 - off_s) * hand_power_w(big(), 4, 0, 1) +
+                       (0.3 - 0.11) * hand_power_w(big(), 0, 0, 1);
+  const double little_j = 0.3 * hand_power_w(little(), 0, 0);
+  const double memory_j = 0.3 * 0.1 + 1e-9 * levels_[2].bytes;
+  EXPECT_NEAR(emulated.energy_j(), big_j + little_j + memory_j, 1e-9);
+  EXPECT_NEAR(emulated.active_energy_j(),
+              0.01 * hand_power_w(big(), 0, 2) + (finish_s - 0.01) * hand_power_w(big(), 4, 2) +
+                  finish_s * (hand_power_w(little(), 0, 0) + 0.1) + 1e-9 * levels_[2].bytes,
+              1e-9);
+}
+
+TEST_F(EmulatedBoardTest, ARailOutsideTheAccountingIsNotCountedAndOneInsideACountedRailIs) {
+  board_.rails[0].accounting = false;
+  EmulatedBoard without = make();
+  run_to(without, 1);
+  EXPECT_NEAR(without.energy_j(), hand_power_w(big(), 0, 0) * 0.05 + hand_power_w(big(), 0, 0, 1) * 0.95 + 0.1, 1e-9);
+  boards::Rail input;
+  input.name = "input";
+  input.accounting = true;
+  input.contains = {"little", "big", "mem"};
+  for (boards::Rail& rail : board_.rails) rail.accounting = false;
+  board_.rails.push_back(input);
+  EmulatedBoard contained = make();
+  run_to(contained, 1);
+  EXPECT_NEAR(contained.energy_j(), without.energy_j() + hand_power_w(little(), 0, 0), 1e-9);
+}
+
+TEST_F(EmulatedBoardTest, SwitchesIdleExitAndMigrationDelayAStart) {
+  for (boards::Cluster& cluster : board_.clusters) cluster.switch_s = 0;
+  EmulatedBoard emulated = make();
+  emulated.apply(act(2, 2, 4));
+  run_to(emulated, 0.2);  // longer than the residency of "off"
+  emulated.start(LevelId(2));
+  EXPECT_NEAR(run_to(emulated, 0.3), 0.2 + 0.002 + 0.04, 1e-9) << "the exit from the deeper idle state";
+  run_to(emulated, 0.3);
+  emulated.apply(act(0, 2, 2));
+  emulated.start(LevelId(0));
+  EXPECT_NEAR(run_to(emulated, 0.4), 0.3 + 0.003 + 0.02, 1e-9) << "cold caches on the other cluster";
+  emulated.start(LevelId(0));
+  EXPECT_NEAR(run_to(emulated, 0.5), 0.4 + 0.02, 1e-9) << "warm now";
+}
+
+TEST_F(EmulatedBoardTest, OthersOnTheClusterTakeTimeAndPower) {
+  for (boards::Cluster& cluster : board_.clusters) cluster.switch_s = 0;
+  BoardConditions conditions = quiet();
+  conditions.others_util[1] = 0.5;
+  EmulatedBoard emulated = make(conditions);
+  emulated.apply(act(1, 2, 4));
+  emulated.start(LevelId(0));
+  const double busy_s = 0.02 * (1 + 0.4 * 0.5);
+  EXPECT_NEAR(run_to(emulated, 0.1), busy_s, 1e-9);
+  const double by_hand = busy_s * hand_power_w(big(), 4, 2) + (0.1 - busy_s) * hand_power_w(big(), 4, 1) +
+                         0.1 * (hand_power_w(little(), 0, 0) + 0.1) + 1e-9 * levels_[0].bytes;
+  EXPECT_NEAR(emulated.energy_j(), by_hand, 1e-9) << "half of two cores is one busy core";
+}
+
+TEST_F(EmulatedBoardTest, TheSensorAveragesOverItsPeriodAndIsQuantised) {
+  EmulatedBoard emulated = make();
+  emulated.apply(act(2, 2, 4, 0));
+  emulated.start(LevelId(2));
+  control::Telemetry telemetry;
+  run_to(emulated, 0.199);
+  EXPECT_FALSE(emulated.take_telemetry(telemetry)) << "it speaks five times a second";
+  run_to(emulated, 0.2);
+  const double mean_w = emulated.energy_j() / 0.2;
+  ASSERT_TRUE(emulated.take_telemetry(telemetry));
+  EXPECT_DOUBLE_EQ(*telemetry.power_w, std::round(mean_w / 0.01) * 0.01);
+  EXPECT_DOUBLE_EQ(telemetry.window_s, 0.2);
+  EXPECT_DOUBLE_EQ(telemetry.at_s, 0.2);
+  EXPECT_EQ(*telemetry.temperature_c, std::floor(emulated.temperature_c())) << "whole degrees";
+  EXPECT_FALSE(emulated.take_telemetry(telemetry)) << "once per update";
+  const double before_j = emulated.energy_j();
+  run_to(emulated, 0.4);
+  ASSERT_TRUE(emulated.take_telemetry(telemetry));
+  EXPECT_NEAR(*telemetry.power_w, (emulated.energy_j() - before_j) / 0.2, 0.005 + 1e-9) << "only the last period";
+}
+
+TEST_F(EmulatedBoardTest, AHotBoardLosesOnePointAPollAndGetsThemBackWhenCool) {
+  board_.thermal.r_c_per_w = 30;
+  board_.thermal.c_j_per_c = 0.02;
+  board_.thermal.throttle_c = 70;
+  board_.thermal.release_c = 60;
+  board_.thermal.poll_s = 0.25;
+  EmulatedBoard emulated = make();
+  emulated.apply(act(2, 2, 4));
+  int lowest = 4;
+  std::int32_t before = 4;
+  double changed_s = 0;
+  while (emulated.now_s() < 5) {  // 3.8 W at the top: far above 70 C in the end
+    emulated.start(LevelId(2));
+    while (emulated.busy()) {
+      run_to(emulated, emulated.next_event_s());
+      const std::int32_t cap = emulated.cap(ClusterId(1)).value;
+      if (cap != before) {
+        EXPECT_EQ(std::abs(cap - before), 1);
+        EXPECT_GE(emulated.now_s() - changed_s, 0.25 - 1e-9);
+        before = cap;
+        changed_s = emulated.now_s();
+      }
+      lowest = std::min(lowest, emulated.opp(ClusterId(1)).value);
+    }
+  }
+  EXPECT_LT(lowest, 4);
+  EXPECT_EQ(emulated.cap(ClusterId(0)), OppId(2)) << "the little cluster is not throttled";
+  control::Telemetry telemetry;
+  run_to(emulated, 20);
+  ASSERT_TRUE(emulated.take_telemetry(telemetry));
+  EXPECT_EQ(emulated.cap(ClusterId(1)), OppId(4)) << "cool again";
+  EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(4)) << "what was asked for holds again";
+  EXPECT_EQ(*telemetry.cap[1], 4);
+}
+
+TEST_F(EmulatedBoardTest, ALimitFromOutsideHoldsAlsoWhereItIsCool) {
+  BoardConditions conditions = quiet();
+  conditions.limit[1] = 2;
+  EmulatedBoard emulated = make(conditions);
+  emulated.apply(act(2, 2, 4));
+  control::Telemetry telemetry;
+  run_to(emulated, 10);
+  EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(2));
+  ASSERT_TRUE(emulated.take_telemetry(telemetry));
+  EXPECT_EQ(*telemetry.cap[1], 2);
+  EXPECT_EQ(*telemetry.cap[0], 2) << "the little cluster's top";
+}
+
+TEST_F(EmulatedBoardTest, SameSeedSameRunOtherSeedAnother) {
+  const auto finishes = [this](std::uint64_t seed) {
+    BoardConditions conditions;
+    conditions.seed = seed;
+    EmulatedBoard emulated = make(conditions);
+    emulated.apply(act(2, 2, 4));
+    std::vector<double> all;
+    for (int i = 1; i <= 20; ++i) {
+      emulated.start(LevelId(2));
+      all.push_back(run_to(emulated, 0.3 * i));
+    }
+    all.push_back(emulated.energy_j());
+    return all;
+  };
+  EXPECT_EQ(finishes(5), finishes(5));
+  EXPECT_NE(finishes(5), finishes(6));
+}
+
+TEST_F(EmulatedBoardTest, GovernorsHoldTheirPoints) {
+  policies::Action action = act(2, 2, 0);
+  action.governor = boards::Governor::kPerformance;
+  EmulatedBoard emulated = make();
+  emulated.apply(action);
+  run_to(emulated, 0.1);
+  EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(4));
+  EXPECT_EQ(emulated.opp(ClusterId(0)), OppId(2)) << "the unused cluster has the same governor";
+  action.governor = boards::Governor::kPowersave;
+  emulated.apply(action);
+  run_to(emulated, 0.2);
+  EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(0));
+}
+
+}  // namespace
+}  // namespace reins::env
