@@ -168,7 +168,8 @@ void ControlLoop::publish() {
   if (applied.mapping.valid()) {
     metrics_.mapping = setup_.space->mappings[applied.mapping.index()].name;
     metrics_.level = applied.level.value + 1;
-    if (applied.opp.valid()) metrics_.freq_khz = setup_.space->mappings[applied.mapping.index()].freq_khz[applied.opp.index()];
+    if (applied.opp.valid())
+      metrics_.freq_khz = setup_.space->mappings[applied.mapping.index()].freq_khz[applied.opp.index()];
   }
 }
 
@@ -227,11 +228,16 @@ void ControlLoop::carry_out(Effects& effects) {
         case EffectKind::kDecide: {
           const std::int64_t before_ns = monotonic_ns();
           const policies::Action wanted = setup_.policy->decide(runtime_.observation());
-          runtime_.decide(setup_.plant->now_s(), wanted, std::max<std::int64_t>(1, monotonic_ns() - before_ns), effects);
+          runtime_.decide(setup_.plant->now_s(), wanted, std::max<std::int64_t>(1, monotonic_ns() - before_ns),
+                          effects);
           break;
         }
-        case EffectKind::kApply: keep(setup_.plant->apply(effect.action)); break;
-        case EffectKind::kPark: keep(setup_.plant->park(effect.action)); break;
+        case EffectKind::kApply:
+          keep(setup_.plant->apply(effect.action));
+          break;
+        case EffectKind::kPark:
+          keep(setup_.plant->park(effect.action));
+          break;
         case EffectKind::kStart: {
           const Job& job = jobs_.front();
           keep(setup_.plant->start(effect.action.level, {job.input.data(), job.dtype, job.shape}));

@@ -16,7 +16,9 @@ float log_ratio(double ratio) noexcept {
   return static_cast<float>(std::clamp(std::log2(ratio) / 4, -1.5, 1.5));
 }
 
-float clamped(double value, double low, double high) noexcept { return static_cast<float>(std::clamp(value, low, high)); }
+float clamped(double value, double low, double high) noexcept {
+  return static_cast<float>(std::clamp(value, low, high));
+}
 
 /// Appends features in the order of the table.
 class Writer {
@@ -63,7 +65,7 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   add_optional("rate", "1/s", "log2(x * full_latency) / 4");
   add_optional("gap_variation", "1", "x, clamped to 0..2");
   add("arrival_phase", "1", "time since the newest request x rate / 2, clamped to 0..2; 0 without a rate");
-  add("queue_depth", "1", "x / 8, clamped to 0..1");
+  add("queue_depth", "1", "log2(1 + x) / 4, clamped to 0..1.5");
   add_optional("next_slack", "s", "x / full_latency / 4, clamped to -1..2");
   add_optional("last_latency", "s", "log2(x / full_latency) / 4");
   if (profile.has_energy()) add_optional("last_energy", "J", "log2(x / energy_ref) / 4");
@@ -86,7 +88,9 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   if (any_dvfs) add("present_freq", "1", "frequency / top frequency of its cluster");
   for (const policies::MappingSlot& slot : space.mappings) {
     add("reach." + slot.name, "1",
-        "log2(slack / profiled latency at the floor level and the highest allowed frequency) / 4; 1.5 without a target");
+        "log2(slack / profiled latency at the floor level and the highest allowed frequency) / 4; 1.5 without a "
+        "target");
+    add("pace." + slot.name, "1", "the same for the pace that meets every deadline in the queue");
   }
   REINS_ASSERT(spec_.size() <= policies::kMaxFeatures);
 }
@@ -124,7 +128,7 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
   out.put(facts.rate_hz.has_value(), log_ratio(facts.rate_hz.value_or(1) * full_latency_s_));
   out.put(facts.gap_variation.has_value(), clamped(facts.gap_variation.value_or(0), 0, 2));
   out.put(clamped(facts.since_arrival_s * facts.rate_hz.value_or(0) / 2, 0, 2));
-  out.put(clamped(static_cast<double>(facts.queue_depth) / 8, 0, 1));
+  out.put(clamped(std::log2(1 + static_cast<double>(facts.queue_depth)) / 4, 0, 1.5));
   out.put(facts.next_slack_s.has_value(), clamped(facts.next_slack_s.value_or(0) / full_latency_s_ / 4, -1, 2));
   out.put(facts.last_latency_s.has_value(), log_ratio(facts.last_latency_s.value_or(1) / full_latency_s_));
   if (profile_.has_energy()) {
@@ -141,7 +145,8 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
     const auto& opps = board_.clusters[c].opps;
     if (opps.size() <= 1) continue;
-    const auto cap = static_cast<std::size_t>(std::clamp<std::int32_t>(facts.cap[c], 0, static_cast<std::int32_t>(opps.size()) - 1));
+    const auto cap =
+        static_cast<std::size_t>(std::clamp<std::int32_t>(facts.cap[c], 0, static_cast<std::int32_t>(opps.size()) - 1));
     out.put(static_cast<float>(static_cast<double>(opps[cap].freq_khz) / static_cast<double>(opps.back().freq_khz)));
   }
   out.put(clamped((facts.slow_down - 1) * 2, -1, 1));
@@ -164,12 +169,15 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
   for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
     if (!facts.slack_s.has_value()) {
       out.put(1.5F);
+      out.put(1.5F);
       continue;
     }
     const auto top = static_cast<std::int32_t>(space_.mappings[m].freq_khz.size()) - 1;
     const OppId highest(std::clamp(facts.cap[space_.mappings[m].cluster.index()], 0, top));
     const policies::ProfilePoint* point = profile_.at(facts.floor_level, MappingId(m), highest);
-    out.put(point == nullptr ? 0.0F : log_ratio(*facts.slack_s / (point->latency_s * facts.slow_down)));
+    const double fastest_s = point == nullptr ? full_latency_s_ : point->latency_s * facts.slow_down;
+    out.put(log_ratio(*facts.slack_s / fastest_s));
+    out.put(log_ratio(facts.pace_s.value_or(*facts.slack_s) / fastest_s));
   }
   REINS_ASSERT(observation.size == spec_.size());
 }

@@ -104,11 +104,14 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
   if (request.deadline_s.has_value()) facts.slack_s = *request.deadline_s - now_s;
   facts.waited_s = now_s - request.arrival_s;
   facts.queue_depth = queue_size_ - 1;
+  facts.pace_s = facts.slack_s;
   for (std::size_t i = 1; i < queue_size_; ++i) {
     const Request& waiting = queued(i);
     if (!waiting.deadline_s.has_value()) continue;
     const double slack_s = *waiting.deadline_s - now_s;
     facts.next_slack_s = facts.next_slack_s.has_value() ? std::min(*facts.next_slack_s, slack_s) : slack_s;
+    const double pace_s = slack_s / static_cast<double>(i + 1);
+    facts.pace_s = facts.pace_s.has_value() ? std::min(*facts.pace_s, pace_s) : pace_s;
   }
   facts.rate_hz = rate_hz_;
   if (gaps_ >= 2 && gap_mean_s_ > 0) {
@@ -143,7 +146,8 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
   effects.add(EffectKind::kDecide);
 }
 
-void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t decision_ns, Effects& effects) noexcept {
+void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t decision_ns,
+                     Effects& effects) noexcept {
   REINS_ASSERT(deciding_ && queue_size_ > 0);
   deciding_ = false;
   settle(now_s);

@@ -14,7 +14,7 @@
 namespace reins::control {
 
 struct RuntimeConfig {
-  std::size_t queue_limit = 8;        ///< requests waiting; beyond it a request is rejected at once. Longer only makes more of them late. 1..256
+  std::size_t queue_limit = 64;       ///< requests waiting; beyond it a request is rejected at once. 1..256
   double park_delay_s = 0.0005;       ///< idle this long, the cluster goes to its park point. Shorter saves, longer spares switches. 0..10
   double decision_interval_s = 0;     ///< 0: a decision at every start of service; else the last one stands for this long. 0..60
   double rate_tau_s = 1.0;            ///< time constant of the request rate's moving average, seconds. 0.01..60

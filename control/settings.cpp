@@ -40,7 +40,8 @@ constexpr std::array<Knob, 13> kKnobs{{
      [](RuntimeConfig& c, double v) { c.shield.thermal_margin_c = v; }},
     {"shield.dwell_s", 0, 10, [](const RuntimeConfig& c) { return c.shield.dwell_s; },
      [](RuntimeConfig& c, double v) { c.shield.dwell_s = v; }},
-    {"energy.updates_per_window", 1, 100, [](const RuntimeConfig& c) { return static_cast<double>(c.energy.updates_per_window); },
+    {"energy.updates_per_window", 1, 100,
+     [](const RuntimeConfig& c) { return static_cast<double>(c.energy.updates_per_window); },
      [](RuntimeConfig& c, double v) { c.energy.updates_per_window = static_cast<int>(v); }},
     {"energy.gain", 0.001, 1, [](const RuntimeConfig& c) { return c.energy.gain; },
      [](RuntimeConfig& c, double v) { c.energy.gain = v; }},
@@ -48,7 +49,8 @@ constexpr std::array<Knob, 13> kKnobs{{
 
 }  // namespace
 
-Result<RuntimeConfig> runtime_from_settings(const std::map<std::string, std::string>& settings, std::string_view where) {
+Result<RuntimeConfig> runtime_from_settings(const std::map<std::string, std::string>& settings,
+                                            std::string_view where) {
   RuntimeConfig config;
   for (const auto& [key, text] : settings) {
     const auto knob = std::find_if(kKnobs.begin(), kKnobs.end(), [&key = key](const Knob& k) { return k.key == key; });

@@ -22,6 +22,7 @@ struct Situation {
   double waited_s = 0;                       ///< time the request at hand has spent in the queue
   std::size_t queue_depth = 0;               ///< requests waiting behind the one at hand
   std::optional<double> next_slack_s;        ///< time left to the tightest deadline among those waiting
+  std::optional<double> pace_s;              ///< longest mean service time with which all those deadlines are met: least slack of the i-th / i
   std::optional<double> rate_hz;             ///< request rate, exponentially averaged
   std::optional<double> gap_variation;       ///< coefficient of variation of the gaps between requests, exponentially averaged; 0: periodic
   double since_arrival_s = 0;                ///< time since the newest request came in
