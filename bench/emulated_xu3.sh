@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The figures of the emulated Odroid XU3: trains five seeds and compares them on held-out traces.
+#   bench/emulated_xu3.sh [--out DIR] [--bin DIR] [--camera DIR] [--full]
+# --camera: folder of recorded camera arrivals (CSV), added as arrivals of their own. --full: the whole grid too (every constant
+# target and floor), beside the headline one. Writes DIR/seed*.policy, headline.{txt,json}, report.html [, full.{txt,json}].
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+out=out/emulated_xu3 bin=$here/build/release/bin full=0 camera=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --out) out=$2; shift 2 ;;
+    --bin) bin=$2; shift 2 ;;
+    --camera) camera=(--camera "$2"); shift 2 ;;
+    --full) full=1; shift ;;
+    *) echo "usage: bench/emulated_xu3.sh [--out DIR] [--bin DIR] [--camera DIR] [--full]" >&2; exit 2 ;;
+  esac
+done
+mkdir -p "$out"
+policies=()
+for seed in 1 2 3 4 5; do
+  policies+=(--policy "$out/seed$seed.policy")
+  [ -f "$out/seed$seed.policy" ] && continue
+  "$bin/reins" train --board odroid-xu3 --out "$out/run$seed" --seed "$seed" &
+  # Two at a time: two cores.
+  if [ $((seed % 2)) -eq 0 ]; then wait; fi
+done
+wait
+for seed in 1 2 3 4 5; do
+  [ -f "$out/seed$seed.policy" ] || "$bin/reins" freeze --run "$out/run$seed" --out "$out/seed$seed.policy"
+done
+"$bin/reins" eval --board odroid-xu3 "${policies[@]}" --grid headline --traces 5 "${camera[@]}" --no-shield \
+  --json "$out/headline.json" --report "$out/report.html" | tee "$out/headline.txt"
+if [ "$full" = 1 ]; then
+  "$bin/reins" eval --board odroid-xu3 "${policies[@]}" --grid full --traces 2 "${camera[@]}" --json "$out/full.json" | tee "$out/full.txt"
+fi

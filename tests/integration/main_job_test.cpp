@@ -1,0 +1,145 @@
+// tests/integration/main_job_test.cpp: the main job through the built binary, as a user runs it: profile, train,
+// freeze, eval; and what each stage says to bad input.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/file.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+
+struct Ran {
+  int code = -1;
+  std::string output;  // both streams
+};
+
+Ran reins(const std::string& arguments) {
+  Ran ran;
+  const std::string line = std::string(REINS_BINARY_DIR) + "/bin/reins " + arguments + " 2>&1 </dev/null";
+  FILE* pipe = ::popen(line.c_str(), "r");
+  if (pipe == nullptr) return ran;
+  std::array<char, 4096> buffer;
+  for (std::size_t n = 0; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
+    ran.output.append(buffer.data(), n);
+  const int status = ::pclose(pipe);
+  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return ran;
+}
+
+class MainJob : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    std::string name = (fs::temp_directory_path() / "reins-main-job-XXXXXX").native();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    folder_ = new fs::path(name);
+  }
+  static void TearDownTestSuite() {
+    fs::remove_all(*folder_);
+    delete folder_;
+  }
+  static std::string at(const std::string& name) { return (*folder_ / name).native(); }
+  static const std::string synthetic() {
+    return std::string(REINS_SOURCE_DIR) + "/assets/networks/synthetic-group4/network.rnet";
+  }
+  static fs::path* folder_;
+};
+fs::path* MainJob::folder_ = nullptr;
+
+/// One line for the user: no stack, no second line.
+void expect_one_line(const Ran& ran, int code, const std::string& part) {
+  EXPECT_EQ(ran.code, code) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr(part));
+  std::size_t lines = 0;
+  for (const char c : ran.output) lines += c == '\n' ? 1 : 0;
+  EXPECT_EQ(lines, 1U) << ran.output;
+}
+
+TEST_F(MainJob, ProfilesTrainsFreezesAndComparesOnTheEmulatedBoard) {
+  Ran ran = reins("profile --board odroid-xu3 --out " + at("xu3.csv"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("emulated"));
+
+  ran = reins("train --board odroid-xu3 --profile " + at("xu3.csv") + " --steps 6000 --seed 3 --out " + at("run"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_TRUE(fs::exists(at("run/best.policy")));
+  EXPECT_TRUE(fs::exists(at("run/checkpoint.pt")));
+
+  ran = reins("freeze --run " + at("run") + " --out " + at("xu3.policy") + " --c-header " + at("xu3.h"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_LT(fs::file_size(at("xu3.policy")), 200'000U);
+
+  ran = reins("eval --board odroid-xu3 --profile " + at("xu3.csv") + " --policy " + at("xu3.policy") +
+              " --grid quick --requests 60 --loads 0.3 --json " + at("eval.json") + " --report " + at("report.html"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("EMULATED"));
+  for (const char* row : {"schedutil/kernel-like full", "best static", "floor rule", "pareto", "oracle"}) {
+    EXPECT_THAT(ran.output, HasSubstr(row));
+  }
+  const auto text = read_file(at("eval.json"));
+  ASSERT_OK(text);
+  EXPECT_FALSE(nlohmann::json::parse(*text, nullptr, false).is_discarded());
+  const auto html = read_file(at("report.html"));
+  ASSERT_OK(html);
+  EXPECT_THAT(*html, HasSubstr("<svg"));
+  EXPECT_THAT(*html, Not(HasSubstr("<script src")));
+}
+
+TEST_F(MainJob, ProfilesAndTrainsLiveOnThisMachine) {
+  Ran ran = reins("profile --board host --network " + synthetic() + " --max-seconds 0.05 --state " + at("state.toml") +
+                  " --out " + at("host.csv"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("measured"));
+
+  ran = reins("train --board host --network " + synthetic() + " --profile " + at("host.csv") + " --steps 120 --state " +
+              at("state.toml") + " --out " + at("live"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("(live)"));
+  EXPECT_FALSE(fs::exists(at("state.toml"))) << "the board was not put back";
+}
+
+TEST_F(MainJob, SameSeedGivesTheSamePolicy) {
+  for (const char* run : {"a", "b"}) {
+    const Ran ran = reins("train --board odroid-xu3 --steps 1500 --seed 7 --out " + at(run));
+    ASSERT_EQ(ran.code, 0) << ran.output;
+  }
+  EXPECT_EQ(*read_file(at("a/best.policy")), *read_file(at("b/best.policy")));
+}
+
+TEST_F(MainJob, SaysInOneLineWhatIsWrong) {
+  expect_one_line(reins("eval --policy " + at("none.policy")), 2, "none.policy");
+  expect_one_line(reins("freeze --run " + at("none") + " --out " + at("x.policy")), 2, "best.policy");
+  expect_one_line(reins("train --board odroid-xu4 --out " + at("x")), 2, "odroid-xu3");
+  expect_one_line(reins("train --board host --out " + at("x")), 2, "--profile");
+  expect_one_line(reins("train --board odroid-xu3 --resume --out " + at("nothing-here")), 2, "--resume");
+  expect_one_line(reins("eval --grid sideways"), 2, "sideways");
+  ASSERT_OK(write_file_atomic(at("bad.toml"), "[dqn]\nsteps = 1000\nlearning_rat = 1\n"));
+  expect_one_line(reins("train --config " + at("bad.toml") + " --out " + at("x")), 2, "learning_rat");
+}
+
+TEST_F(MainJob, RefusesACutOrForeignPolicy) {
+  Ran ran = reins("train --board odroid-xu3 --steps 500 --seed 1 --out " + at("cut"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  const auto whole = read_file(at("cut/best.policy"));
+  ASSERT_OK(whole);
+  ASSERT_OK(write_file_atomic(at("cut.policy"), std::string_view(*whole).substr(0, whole->size() / 2)));
+  expect_one_line(reins("eval --policy " + at("cut.policy") + " --grid quick"), 2, "cut.policy");
+  ran = reins("eval --board raspberry-pi-4 --policy " + at("cut/best.policy") + " --grid quick");
+  expect_one_line(ran, 2, "odroid-xu3");
+}
+
+}  // namespace
+}  // namespace reins::testing
