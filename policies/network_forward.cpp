@@ -225,7 +225,7 @@ Result<NetworkForward> NetworkForward::make(const PolicyNetwork& network, const 
   }
   NetworkForward forward;
   forward.shape_ = shape;
-  forward.packed_.resize(Layout(shape).total / Line().size());
+  forward.packed_.resize(Layout(shape).total);
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
     std::copy(space.mappings[m].relative.begin(), space.mappings[m].relative.end(), forward.relative_[m].begin());
   }
@@ -236,7 +236,7 @@ Result<NetworkForward> NetworkForward::make(const PolicyNetwork& network, const 
 void NetworkForward::load(const PolicyNetwork& network) noexcept {
   REINS_ASSERT(network.shape == shape_);
   const Layout at(shape_);
-  float* w = packed_.data()->data();
+  float* w = packed_.data();
   const DenseLayer& trunk1 = network[LayerName::kTrunk1];
   const DenseLayer& trunk2 = network[LayerName::kTrunk2];
   std::copy_n(trunk1.bias.data(), shape_.trunk, w + at.trunk1_bias);
@@ -260,18 +260,18 @@ void NetworkForward::load(const PolicyNetwork& network) noexcept {
 HeadChoice NetworkForward::choose(std::span<const float> features, const ActionMask& mask,
                                   const HeadDraws& draws) const noexcept {
   REINS_ASSERT(features.size() == shape_.features);
-  return choose_with(packed_.data()->data(), shape_, relative_, features.data(), mask, draws);
+  return choose_with(packed_.data(), shape_, relative_, features.data(), mask, draws);
 }
 
 float NetworkForward::park_value(std::span<const float> features, const HeadChoice& choice) const noexcept {
   REINS_ASSERT(features.size() == shape_.features);
-  return park_value_with(packed_.data()->data(), shape_, relative_, features.data(), choice);
+  return park_value_with(packed_.data(), shape_, relative_, features.data(), choice);
 }
 
 HeadValues NetworkForward::values(std::span<const float> features, const HeadChoice& choice) const noexcept {
   REINS_ASSERT(features.size() == shape_.features);
   const Layout layout(shape_);
-  Pass pass(packed_.data()->data(), shape_, layout);
+  Pass pass(packed_.data(), shape_, layout);
   pass.run_trunk(features.data());
   HeadValues all;
   alignas(64) float q[kOut];

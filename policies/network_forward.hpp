@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <new>
 #include <span>
 #include <vector>
 
@@ -49,10 +50,20 @@ class NetworkForward {
   const NetworkShape& shape() const noexcept { return shape_; }
 
  private:
-  struct alignas(64) Line : std::array<float, 16> {};  // a cache line: wide loads never straddle two
+  // On cache lines of its own: wide loads then never straddle two.
+  template <typename T>
+  struct CacheLines {
+    using value_type = T;
+    CacheLines() noexcept = default;
+    template <typename U>
+    explicit CacheLines(const CacheLines<U>&) noexcept {}
+    T* allocate(std::size_t n) { return static_cast<T*>(::operator new (n * sizeof(T), std::align_val_t{64})); }
+    void deallocate(T* p, std::size_t) noexcept { ::operator delete (p, std::align_val_t{64}); }
+    friend bool operator==(const CacheLines&, const CacheLines&) noexcept { return true; }
+  };
 
   NetworkShape shape_;
-  std::vector<Line> packed_;
+  std::vector<float, CacheLines<float>> packed_;
   std::array<std::array<float, kMaxOpps>, kMaxMappings> relative_{};
 };
 
