@@ -257,6 +257,7 @@ void register_train(CLI::App& net, int& exit_code) {
   command->add_option("--batch", config.batch, "images per step")->capture_default_str();
   command->add_option("--learning-rate", config.learning_rate, "peak of the schedule")->capture_default_str();
   command->add_option("--weight-decay", config.weight_decay, "on weights, not on batch norm")->capture_default_str();
+  command->add_option("--images", config.images, "only the first N training images, for a quick trial (default: all)");
   command->add_flag("--no-augment", options->no_augment, "no random crops and mirrors");
   command->add_flag("--bfloat16", config.bfloat16, "convolutions in bfloat16: faster where the processor has it");
   command->add_option("--seed", config.seed, "of weights, order, augmentation and synthetic images")

@@ -1,0 +1,128 @@
+// `reins net` as a user runs it, on the shipped networks and on the synthetic images.
+#include "apps/net_command.hpp"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "apps/wiring.hpp"
+#include "core/file.hpp"
+#include "inference/answers.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::apps {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+Outcome reins(std::vector<std::string> words) {
+  CLI::App app("test", "reins");
+  app.require_subcommand(1);
+  int exit_code = kOk;
+  register_net(app, exit_code);
+  words.insert(words.begin(), "reins");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  const int code = run(app, static_cast<int>(argv.size()), argv.data(), exit_code);
+  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
+}
+
+const fs::path kNetworks = fs::path(REINS_SOURCE_DIR) / "assets" / "networks";
+
+class NetCommand : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("reins-net-command-" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  fs::path folder_;
+};
+
+TEST_F(NetCommand, InfoDescribesTheShippedNetworkWhoseAccuracyRises) {
+  for (const char* name : {"cifar10-group4", "synthetic-group4"}) {
+    const Outcome text = reins({"net", "info", (kNetworks / name / "network.rnet").string(), "--layers"});
+    EXPECT_EQ(text.code, 0) << text.err;
+    EXPECT_THAT(text.out, AllOf(HasSubstr(name), HasSubstr("group 4 classifier")));
+    const Outcome made = reins({"net", "info", (kNetworks / name / "network.rnet").string(), "--json"});
+    ASSERT_EQ(made.code, 0) << made.err;
+    const auto document = nlohmann::json::parse(made.out);
+    ASSERT_EQ(document["levels"].size(), 4U);
+    for (std::size_t i = 1; i < 4; ++i) {
+      EXPECT_GT(document["levels"][i]["accuracy"], document["levels"][i - 1]["accuracy"]) << name;
+      EXPECT_GT(document["levels"][i]["macs"], document["levels"][i - 1]["macs"]) << name;
+    }
+    const auto answers = inference::Answers::read(kNetworks / name / "answers.rans");
+    ASSERT_OK(answers);
+    EXPECT_EQ(answers->network_fingerprint(), document["fingerprint"]);
+    for (std::size_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(document["levels"][i]["accuracy"], answers->accuracy(LevelId(i))) << name;
+    }
+  }
+}
+
+// The synthetic images are drawn anew here; the shipped table was made elsewhere. A sum that rounds otherwise may turn
+// a close call, no more.
+TEST_F(NetCommand, EvalRepeatsTheShippedAnswersOnTheSyntheticImages) {
+  const fs::path recorded = folder_ / "answers.rans";
+  const Outcome made = reins({"net", "eval", (kNetworks / "synthetic-group4" / "network.rnet").string(), "--record",
+                              recorded.string(), "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const auto again = inference::Answers::read(recorded);
+  const auto shipped = inference::Answers::read(kNetworks / "synthetic-group4" / "answers.rans");
+  ASSERT_OK(again);
+  ASSERT_OK(shipped);
+  ASSERT_EQ(again->images(), shipped->images());
+  for (std::size_t level = 0; level < 4; ++level) {
+    int different = 0;
+    for (std::size_t i = 0; i < again->images(); ++i) {
+      EXPECT_EQ(again->label(i), shipped->label(i));
+      different += again->predicted(LevelId(level), i) != shipped->predicted(LevelId(level), i) ? 1 : 0;
+    }
+    EXPECT_LE(different, 4) << "of 2000, level " << level + 1;
+  }
+}
+
+TEST_F(NetCommand, SaysInOneLineWhatIsWrong) {
+  Outcome outcome = reins({"net", "info", (folder_ / "absent.rnet").string()});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("absent.rnet"));
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
+  ASSERT_OK(write_file_atomic(folder_ / "cut.rnet", "REINSNET"));
+  outcome = reins({"net", "eval", (folder_ / "cut.rnet").string()});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("cut short"));
+  outcome = reins({"net", "eval", (kNetworks / "cifar10-group4" / "network.rnet").string()});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("--data"));
+  outcome = reins({"net", "eval", "--data", folder_.string()});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("test_batch.bin"));
+}
+
+#ifdef REINS_TRAINING
+TEST_F(NetCommand, TrainsOnFewImagesAndShips) {
+  const std::string out = (folder_ / "net").string();
+  const Outcome made = reins({"net", "train", "--dataset", "synthetic", "--out", out, "--epochs", "1", "--groups", "2",
+                              "--stages", "4p,8p", "--images", "256", "--threads", "1", "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(nlohmann::json::parse(made.out)["test_accuracy"].size(), 2U);
+  EXPECT_EQ(reins({"net", "info", out + "/network.rnet"}).code, 0);
+  EXPECT_EQ(reins({"net", "train", "--dataset", "synthetic", "--out", out}).code, 2);  // a checkpoint is there
+  EXPECT_EQ(reins({"net", "train", "--dataset", "synthetic", "--out", out + "2", "--stages", "4q"}).code, 2);
+  EXPECT_EQ(reins({"net", "train"}).code, 2);
+}
+#endif
+
+}  // namespace
+}  // namespace reins::apps
