@@ -152,7 +152,9 @@ void ControlLoop::publish() {
   metrics_.decisions = counters.decisions;
   if (plant_energy_j.has_value()) {
     metrics_.energy_j = plant_energy_j;
-    metrics_.energy_source = std::string(name_of(EnergySource::kMeasured));
+    // An emulated board's energy is its physics' own, measured by nobody.
+    const EnergySource source = setup_.plant->emulated() ? EnergySource::kModelled : EnergySource::kMeasured;
+    metrics_.energy_source = std::string(name_of(source));
   } else if (runtime_.energy().known() && setup_.profile->has_energy()) {
     metrics_.energy_j = runtime_.energy().total_j();
     metrics_.energy_source = std::string(name_of(runtime_.energy().source()));

@@ -25,8 +25,8 @@ struct LoopSetup {
   Plant* plant = nullptr;
 };
 
-/// submit() copies the input and stamps the arrival; the loop's thread does the rest: decide, apply, infer, account, reply.
-/// No lock is held while it decides or infers.
+/// submit() copies the input and stamps the arrival; the loop's thread does the rest: decide, apply, infer, account,
+/// reply. No lock is held while it decides or infers.
 class ControlLoop final : public Driver {
  public:
   ControlLoop(const LoopSetup& setup, const RuntimeConfig& config, const policies::Goals& goals);
@@ -72,15 +72,15 @@ class ControlLoop final : public Driver {
   policies::Goals goals_;
   bool goals_changed_ = false;
   bool stopping_ = false;
-  std::size_t in_system_ = 0;   // submitted and not yet replied to
-  std::uint64_t refused_ = 0;   // beyond the queue
+  std::size_t in_system_ = 0;  // submitted and not yet replied to
+  std::uint64_t refused_ = 0;  // beyond the queue
   DriverMetrics metrics_;
   std::optional<Error> first_error_;
 
   // The loop's thread alone.
-  std::deque<Job> jobs_;                         // in the Runtime's queue order; the first is running while busy
+  std::deque<Job> jobs_;  // in the Runtime's queue order; the first is running while busy
   std::optional<PlantCompletion> completion_;
-  std::vector<double> recent_latencies_s_;       // a ring of the last thousands
+  std::vector<double> recent_latencies_s_;  // a ring of the last thousands
   std::size_t recent_next_ = 0;
   double accuracy_sum_ = 0;
   double began_s_ = 0;

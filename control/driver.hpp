@@ -1,4 +1,5 @@
-// control/driver.hpp: what runs a Runtime in the real world: live on this machine, or an emulated board paced to wall time.
+// control/driver.hpp: what runs a Runtime in the real world: live on this machine, or an emulated board paced to wall
+// time.
 #pragma once
 
 #include <cstdint>
@@ -31,29 +32,32 @@ struct InferReply {
   std::int64_t freq_khz = 0;
   double queue_s = 0, latency_s = 0;
   std::optional<double> energy_j;
-  std::string energy_source;         ///< measured, attributed, modelled or none
+  std::string energy_source;  ///< measured, attributed, modelled or none
   std::int64_t decision_ns = 0;
   bool missed = false;
   bool emulated = false;
 };
 
 struct DriverMetrics {
-  std::uint64_t offered = 0, served = 0, missed = 0, rejected = 0, switches = 0, shield_interventions = 0, decisions = 0;
+  std::uint64_t offered = 0, served = 0, missed = 0, rejected = 0, switches = 0, shield_interventions = 0,
+                decisions = 0;
   std::optional<double> energy_j;
   std::string energy_source;
   double p50_s = 0, p95_s = 0, p99_s = 0, uptime_s = 0, mean_accuracy = 0;
   std::optional<double> temperature_c, power_w;
   std::string board, mapping;
   std::int64_t freq_khz = 0;
-  int level = 0;                     ///< 1..N as people read it; 0 before the first decision
+  int level = 0;  ///< 1..N as people read it; 0 before the first decision
   bool emulated = false;
 };
 
-/// Threads: submit, set_goals, next and metrics are called by one thread, the server's; the driver's own threads run behind them.
+/// Threads: submit, set_goals, next and metrics are called by one thread, the server's; the driver's own threads run
+/// behind them.
 class Driver {
  public:
   virtual ~Driver() = default;
-  /// Copies the input. Errors: busy (the queue is full), usage (a shape that the network does not take), gone (stopped).
+  /// Copies the input. Errors: busy (the queue is full), usage (a shape that the network does not take), gone
+  /// (stopped).
   virtual Status submit(const InferRequest& request, const inference::TensorView& input) = 0;
   virtual Status set_goals(AppId app, const policies::Goals& goals) = 0;
   virtual policies::Goals goals(AppId app) const = 0;

@@ -6,10 +6,14 @@ namespace reins::control {
 
 std::string_view name_of(EnergySource source) noexcept {
   switch (source) {
-    case EnergySource::kNone: return "none";
-    case EnergySource::kModelled: return "modelled";
-    case EnergySource::kAttributed: return "attributed";
-    case EnergySource::kMeasured: return "measured";
+    case EnergySource::kNone:
+      return "none";
+    case EnergySource::kModelled:
+      return "modelled";
+    case EnergySource::kAttributed:
+      return "attributed";
+    case EnergySource::kMeasured:
+      return "measured";
   }
   return "none";
 }

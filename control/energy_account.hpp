@@ -1,4 +1,5 @@
-// control/energy_account.hpp: energy of short intervals from a slow sensor: profiled power x time, scaled to what was measured.
+// control/energy_account.hpp: energy of short intervals from a slow sensor: profiled power x time, scaled to what was
+// measured.
 #pragma once
 
 #include <optional>
@@ -7,10 +8,10 @@
 
 namespace reins::control {
 
-/// A rail sensor speaks every 0.2 s while inferences take milliseconds. So each interval is charged its profiled power (busy or
-/// idle, known to the Runtime), and the sum over windows of several sensor updates is scaled to what the sensor measured
-/// over the same windows. Where there is no sensor the scale stays 1 and the source is "modelled"; where the profile has no
-/// power, energy is absent.
+/// A rail sensor speaks every 0.2 s while inferences take milliseconds. So each interval is charged its profiled power
+/// (busy or idle, known to the Runtime), and the sum over windows of several sensor updates is scaled to what the
+/// sensor measured over the same windows. Where there is no sensor the scale stays 1 and the source is "modelled";
+/// where the profile has no power, energy is absent.
 class EnergyAccount {
  public:
   struct Config {

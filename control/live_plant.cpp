@@ -17,11 +17,18 @@ LivePlant::LivePlant(const boards::Board& board, inference::Engine& engine, actu
       last_counter_j_(board.rails.size(), -1),
       last_updates_(board.rails.size(), 0),
       last_energy_s_(clock.now_s()) {
+  // Energy is claimed only where every accounting rail can be read: a sum with a rail missing is not the accounting's.
+  std::size_t accounted = 0;
+  std::size_t readable = 0;
   for (const boards::Rail& rail : board.rails) {
     if (!rail.accounting) continue;
-    has_energy_ = has_energy_ || sensors_.find(rail.name, sensors::Quantity::kEnergyJ) != nullptr ||
-                  sensors_.find(rail.name, sensors::Quantity::kPowerW) != nullptr;
+    ++accounted;
+    if (sensors_.find(rail.name, sensors::Quantity::kEnergyJ) != nullptr ||
+        sensors_.find(rail.name, sensors::Quantity::kPowerW) != nullptr) {
+      ++readable;
+    }
   }
+  has_energy_ = accounted > 0 && readable == accounted;
   if (has_energy_) energy_j_ = 0;
   sampler_ = std::thread([this] { sample(); });
 }
@@ -135,10 +142,12 @@ void LivePlant::sample_once() {
       if (reading.has_value()) last_counter_j_[r] = reading->value;
     } else if (sensors::Sensor* gauge = sensors_.find(rail.name, sensors::Quantity::kPowerW)) {
       const auto reading = gauge->read();
-      if (reading.has_value()) power_w += reading->value;
-      else whole = false;
+      if (reading.has_value())
+        power_w += reading->value;
+      else
+        whole = false;
     } else {
-      whole = false;  // a sum with a rail missing is not the accounting's
+      whole = false;
     }
   }
   last_energy_s_ = telemetry.at_s;
@@ -155,7 +164,8 @@ void LivePlant::sample_once() {
       if (const auto reading = freq->read()) {
         std::int32_t nearest = 0;
         for (std::size_t o = 0; o < cluster.opps.size(); ++o) {
-          if (static_cast<double>(cluster.opps[o].freq_khz) <= reading->value + 1) nearest = static_cast<std::int32_t>(o);
+          if (static_cast<double>(cluster.opps[o].freq_khz) <= reading->value + 1)
+            nearest = static_cast<std::int32_t>(o);
         }
         telemetry.present_opp[c] = nearest;
       }

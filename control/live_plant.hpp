@@ -1,4 +1,5 @@
-// control/live_plant.hpp: this machine as a plant: the real engine, actuators, and sensors read by a thread of their own.
+// control/live_plant.hpp: this machine as a plant: the real engine, actuators, and sensors read by a thread of their
+// own.
 #pragma once
 
 #include <atomic>
@@ -13,17 +14,18 @@
 
 namespace reins::control {
 
-/// Threads: the loop's thread calls it; a sampling thread reads the sensors (an I2C read blocks for milliseconds), so that no decision
-/// waits for one.
+/// Threads: the loop's thread calls it; a sampling thread reads the sensors (an I2C read blocks for milliseconds), so
+/// that no decision waits for one.
 class LivePlant final : public Plant {
  public:
   struct Options {
     std::filesystem::path root = "/";
-    double sample_s = 0.1;  ///< time between two rounds of sensor reads. 0.005..10; each costs the reads' time on one core
+    double sample_s =
+        0.1;  ///< time between two rounds of sensor reads. 0.005..10; each costs the reads' time on one core
   };
   /// Takes over sensors and actuators; keeps references to the rest.
-  LivePlant(const boards::Board& board, inference::Engine& engine, actuators::ActuatorSet actuators, sensors::Found sensors,
-            const Clock& clock, const Options& options);
+  LivePlant(const boards::Board& board, inference::Engine& engine, actuators::ActuatorSet actuators,
+            sensors::Found sensors, const Clock& clock, const Options& options);
   ~LivePlant() override;
 
   double now_s() override { return clock_.now_s(); }

@@ -1,4 +1,5 @@
-// control/observation_builder.hpp: the one function that turns a situation into features; training and serving both use it.
+// control/observation_builder.hpp: the one function that turns a situation into features; training and serving both use
+// it.
 #pragma once
 
 #include "boards/board.hpp"
@@ -8,7 +9,8 @@
 namespace reins::control {
 
 /// Builds the observation table of one board, network and profile, and fills observations by it.
-/// Times are scaled by the fastest latency of the full network in the profile, so that the table carries over between boards.
+/// Times are scaled by the fastest latency of the full network in the profile, so that the table carries over between
+/// boards.
 class ObservationBuilder {
  public:
   ObservationBuilder(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile);
@@ -17,7 +19,8 @@ class ObservationBuilder {
   double full_latency_s() const noexcept { return full_latency_s_; }
   double energy_ref_j() const noexcept { return energy_ref_j_; }
 
-  /// The lowest level whose accuracy meets the floor; the full one where none does or there is no floor to meet below it.
+  /// The lowest level whose accuracy meets the floor; the full one where none does or there is no floor to meet below
+  /// it.
   LevelId floor_level(const policies::Goals& goals) const noexcept;
 
   /// Masks and features from `observation.facts`. Allocates nothing.

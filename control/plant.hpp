@@ -1,4 +1,5 @@
-// control/plant.hpp: the world under a ControlLoop: this machine with its engine, or an emulated board paced to wall time.
+// control/plant.hpp: the world under a ControlLoop: this machine with its engine, or an emulated board paced to wall
+// time.
 #pragma once
 
 #include <optional>

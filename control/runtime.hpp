@@ -14,22 +14,25 @@
 namespace reins::control {
 
 struct RuntimeConfig {
-  std::size_t queue_limit = 64;       ///< requests waiting; beyond it a request is rejected at once. 1..256
-  double park_delay_s = 0.0005;       ///< idle this long, the cluster goes to its park point. Shorter saves, longer spares switches. 0..10
-  double decision_interval_s = 0;     ///< 0: a decision at every start of service; else the last one stands for this long. 0..60
-  double rate_tau_s = 1.0;            ///< time constant of the request rate's moving average, seconds. 0.01..60
-  double gap_gain = 0.1;              ///< weight of a new gap in the moving averages behind the gaps' variation. 0.001..1
-  double slow_down_gain = 0.1;        ///< weight of a new run in the slow-down's moving average. 0..1
+  std::size_t queue_limit = 64;  ///< requests waiting; beyond it a request is rejected at once. 1..256
+  double park_delay_s =
+      0.0005;  ///< idle this long, the cluster goes to its park point. Shorter saves, longer spares switches. 0..10
+  double decision_interval_s =
+      0;                    ///< 0: a decision at every start of service; else the last one stands for this long. 0..60
+  double rate_tau_s = 1.0;  ///< time constant of the request rate's moving average, seconds. 0.01..60
+  double gap_gain = 0.1;    ///< weight of a new gap in the moving averages behind the gaps' variation. 0.001..1
+  double slow_down_gain = 0.1;  ///< weight of a new run in the slow-down's moving average. 0..1
   ShieldConfig shield;
   EnergyAccount::Config energy;
 };
 
 struct Counters {
-  std::uint64_t offered = 0, served = 0, rejected = 0, missed = 0, decisions = 0, switches = 0, shield_interventions = 0;
+  std::uint64_t offered = 0, served = 0, rejected = 0, missed = 0, decisions = 0, switches = 0,
+                shield_interventions = 0;
 };
 
-/// Threads: one at a time. After construction no call allocates, throws or takes a lock. Each call appends to `effects`, to be
-/// carried out in order; after an effect kDecide the driver must call `decide` before anything else.
+/// Threads: one at a time. After construction no call allocates, throws or takes a lock. Each call appends to
+/// `effects`, to be carried out in order; after an effect kDecide the driver must call `decide` before anything else.
 class Runtime {
  public:
   Runtime(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
@@ -93,7 +96,7 @@ class Runtime {
   double settled_s_ = 0;
   bool started_ = false;
   double park_at_s_;
-  std::optional<OppId> parked_;       // where the applied mapping's cluster is while idle
+  std::optional<OppId> parked_;  // where the applied mapping's cluster is while idle
   double last_switch_s_ = -1e9;
   double last_decision_s_ = -1e9;
   policies::Goals decided_goals_;

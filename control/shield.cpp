@@ -17,7 +17,8 @@ Shield::Shield(const boards::Board& board, const policies::ActionSpace& space, c
                const ShieldConfig& config) noexcept
     : board_(board), space_(space), profile_(profile), config_(config) {}
 
-double Shield::predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept {
+double Shield::predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level,
+                           OppId opp) const noexcept {
   const policies::ProfilePoint* point = profile_.at(level, mapping, opp);
   if (point == nullptr) return 0;
   double seconds = point->latency_s * facts.slow_down * (1 + config_.latency_margin);
@@ -38,8 +39,8 @@ double Shield::mean_power_w(const policies::Situation& facts, MappingId m, Level
 bool Shield::cool(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
   if (!facts.temperature_c.has_value() || !profile_.has_energy()) return true;
   const double power_w = mean_power_w(facts, m, l, o);
-  const double after_c = boards::temperature_after_c(board_.thermal, *facts.temperature_c, board_.thermal.ambient_c, power_w,
-                                                     config_.horizon_s);
+  const double after_c = boards::temperature_after_c(board_.thermal, *facts.temperature_c, board_.thermal.ambient_c,
+                                                     power_w, config_.horizon_s);
   // Already above: whatever cools is fine.
   return after_c <= board_.thermal.throttle_c - config_.thermal_margin_c || after_c < *facts.temperature_c;
 }
@@ -72,8 +73,8 @@ Admission Shield::admit(const policies::Observation& observation, const policies
 
   const unsigned wanted_broken = broken(facts, action.mapping, action.level, action.opp);
   if (wanted_broken != 0) {
-    // The least grave choice; among equals the nearest to what was wanted: same mapping and level first (the operating point
-    // that differs least), then whatever the profile says is cheapest.
+    // The least grave choice; among equals the nearest to what was wanted: same mapping and level first (the operating
+    // point that differs least), then whatever the profile says is cheapest.
     unsigned best_broken = wanted_broken;
     int best_distance = std::numeric_limits<int>::max();
     double best_cost = std::numeric_limits<double>::infinity();
@@ -117,7 +118,8 @@ Admission Shield::admit(const policies::Observation& observation, const policies
   if (action.park.valid() && !mask.allows(action.mapping, action.park)) action.park = OppId(0);
   if (action.mapping != wanted.mapping && action.park.valid()) {
     // A park point is an index into the mapping's own cluster.
-    action.park = OppId(std::min<std::int32_t>(action.park.value, static_cast<std::int32_t>(space_.opps(action.mapping)) - 1));
+    action.park =
+        OppId(std::min<std::int32_t>(action.park.value, static_cast<std::int32_t>(space_.opps(action.mapping)) - 1));
   }
   return {action, !(action == wanted)};
 }

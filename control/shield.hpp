@@ -9,10 +9,11 @@ namespace reins::control {
 
 struct ShieldConfig {
   bool enabled = true;
-  double latency_margin = 0.06;    ///< a run time is taken as profile mean x slow-down x (1 + margin). 0..1
-  double horizon_s = 2.0;          ///< how far ahead the temperature is predicted, seconds. 0.1..60
-  double thermal_margin_c = 1.0;   ///< kept below the throttle point, kelvin. 0..20
-  double dwell_s = 0.02;           ///< a lower operating point waits this long after the last change; upward moves are exempt. 0..10
+  double latency_margin = 0.06;   ///< a run time is taken as profile mean x slow-down x (1 + margin). 0..1
+  double horizon_s = 2.0;         ///< how far ahead the temperature is predicted, seconds. 0.1..60
+  double thermal_margin_c = 1.0;  ///< kept below the throttle point, kelvin. 0..20
+  double dwell_s =
+      0.02;  ///< a lower operating point waits this long after the last change; upward moves are exempt. 0..10
 };
 
 /// What the shield did to an action.
@@ -21,8 +22,8 @@ struct Admission {
   bool changed = false;
 };
 
-/// Pure given its inputs; allocates nothing. Order of what wins: caps and floors (the mask), heat, power cap, deadline, energy budget,
-/// dwell time. Where nothing meets the deadline the policy's choice stands.
+/// Pure given its inputs; allocates nothing. Order of what wins: caps and floors (the mask), heat, power cap, deadline,
+/// energy budget, dwell time. Where nothing meets the deadline the policy's choice stands.
 class Shield {
  public:
   Shield(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,

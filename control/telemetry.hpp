@@ -24,7 +24,8 @@ struct Request {
 struct Telemetry {
   double at_s = 0;
   std::optional<double> temperature_c;
-  /// Mean power of the accounting rails over the `window_s` seconds that ended at `at_s`; only when the sensor has updated.
+  /// Mean power of the accounting rails over the `window_s` seconds that ended at `at_s`; only when the sensor has
+  /// updated.
   std::optional<double> power_w;
   double window_s = 0;
   std::array<std::optional<double>, policies::kMaxClusters> others_util{};
@@ -39,13 +40,13 @@ std::string_view name_of(EnergySource source) noexcept;
 struct Outcome {
   Request request;
   policies::Action applied;
-  LevelId level;                     ///< where the inference ended
+  LevelId level;  ///< where the inference ended
   double start_s = 0, finish_s = 0;
-  double latency_s = 0;              ///< arrival to reply
+  double latency_s = 0;  ///< arrival to reply
   double queue_s = 0;
   bool rejected = false;
-  bool missed = false;               ///< late, or rejected
-  std::optional<double> energy_j;    ///< from its start to its end, attributed
+  bool missed = false;             ///< late, or rejected
+  std::optional<double> energy_j;  ///< from its start to its end, attributed
   EnergySource energy_source = EnergySource::kNone;
   std::int64_t decision_ns = 0;
 };
