@@ -55,6 +55,7 @@ state=(--state "$out/found-on-this-machine.toml")
 
 stage "1 network: the shipped one, and a small one trained here on synthetic images"
 show reins net info
+rm -f "$out/network/checkpoint.pt"  # of an earlier quickstart, which would want --resume
 show reins net train --dataset synthetic --out "$out/network" --threads "$(nproc)"
 if [[ -n "$data" ]]; then
   network=$shipped images=(--data "$data")
@@ -85,15 +86,22 @@ stage "5 eval: the frozen policy beside governors, fixed settings, managers and 
 show reins eval --board odroid-xu3 --policy "$out/xu3.policy" --grid quick --report "$out/report.html"
 
 stage "6 serve and workload: a bursty load with changing targets, on the emulated board paced to wall time"
-# Targets and rate that suit the board: its fastest full-network latency, from its profile (the highest level's rows).
+# Rate, targets and accuracy floors that suit this network on this board, from its profile: the rate is 0.3 of what the
+# full network could serve at its fastest, the floors are those of its levels.
 reins profile --board odroid-xu3 --network "$network" --out "$out/xu3.csv" >/dev/null
-read -r rate tight middle loose < <(LC_ALL=C awk -F, '
+read -r rate targets floors < <(LC_ALL=C awk -F, '
   /^#/ { next }
   !columns { for (columns = 1; columns <= NF; ++columns) at[$columns] = columns; next }
+  $at["latency_s"] > 0 { floor[$at["level"] + 0] = $at["accuracy"] }
   $at["latency_s"] > 0 && ($at["level"] + 0 > level || ($at["level"] + 0 == level && $at["latency_s"] + 0 < least)) {
     level = $at["level"] + 0; least = $at["latency_s"] + 0 }
-  END { printf "%.6g %.6g %.6g %.6g\n", 0.3 / least, 1.5 * least, 2.5 * least, 5 * least }' "$out/xu3.csv")
+  END {
+    printf "%.6g %.6g,%.6g,%.6g ", 0.3 / least, 1.5 * least, 2.5 * least, 5 * least
+    for (l = 1; l <= level; ++l) printf "%s%s", (l > 1 ? "," : ""), floor[l]
+    print ""
+  }' "$out/xu3.csv")
 log=$out/serve.log
+: >"$log"
 printf '$ %s &\n' "reins serve --board odroid-xu3 --network $network --policy $served"
 reins serve --board odroid-xu3 --network "$network" --policy "$served" --endpoint "tcp://127.0.0.1:*" --telemetry none \
   --log-level warning >"$log" 2>&1 </dev/null &
@@ -105,8 +113,8 @@ for ((i = 0; i < 300; ++i)); do
   sleep 0.1
 done
 [[ -n "$endpoint" ]] || { echo "quickstart.sh: the server did not start: see $log" >&2; exit 1; }
-show reins-workload --connect "$endpoint" --generate bursty --rate "$rate" --duration 20 --segment 4 \
-  --targets "$tight,$middle,$loose" "${images[@]}"
+show reins-workload --connect "$endpoint" --generate bursty --rate "$rate" --duration 20 --segment 2 \
+  --targets "$targets" --floors "$floors" "${images[@]}"
 stop_server
 echo "the server's own account:"
 cat "$log"
