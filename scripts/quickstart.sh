@@ -86,7 +86,7 @@ stage "5 eval: the frozen policy beside governors, fixed settings, managers and 
 show reins eval --board odroid-xu3 --policy "$out/xu3.policy" --grid quick --report "$out/report.html"
 
 stage "6 serve and workload: a bursty load with changing targets, on the emulated board paced to wall time"
-# Rate, targets and accuracy floors that suit this network on this board, from its profile: the rate is 0.3 of what the
+# Rate, targets and accuracy floors that suit this network on this board, from its profile: the rate is 0.15 of what the
 # full network could serve at its fastest, the floors are those of its levels.
 reins profile --board odroid-xu3 --network "$network" --out "$out/xu3.csv" >/dev/null
 read -r rate targets floors < <(LC_ALL=C awk -F, '
@@ -96,7 +96,7 @@ read -r rate targets floors < <(LC_ALL=C awk -F, '
   $at["latency_s"] > 0 && ($at["level"] + 0 > level || ($at["level"] + 0 == level && $at["latency_s"] + 0 < least)) {
     level = $at["level"] + 0; least = $at["latency_s"] + 0 }
   END {
-    printf "%.6g %.6g,%.6g,%.6g ", 0.3 / least, 1.5 * least, 2.5 * least, 5 * least
+    printf "%.6g %.6g,%.6g,%.6g ", 0.15 / least, 2 * least, 3.5 * least, 5 * least
     for (l = 1; l <= level; ++l) printf "%s%s", (l > 1 ? "," : ""), floor[l]
     print ""
   }' "$out/xu3.csv")
