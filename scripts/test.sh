@@ -55,7 +55,7 @@ build() {
   local preset=$1
   shift
   echo "== build/$preset"
-  cmake --preset "$preset" >"build-$preset.log" 2>&1 || { cat "build-$preset.log" >&2; rm -f "build-$preset.log"; exit 1; }
+  cmake --preset "$preset" -DREINS_TESTS=ON >"build-$preset.log" 2>&1 || { cat "build-$preset.log" >&2; rm -f "build-$preset.log"; exit 1; }
   rm -f "build-$preset.log"
   cmake --build --preset "$preset" --parallel "$jobs" "$@"
 }
