@@ -8,8 +8,9 @@
 
 namespace reins::apps {
 
-/// Opens sensors and actuators of `board` on this machine and says what is missing. `engine` and `clock` outlive the plant.
-/// Errors: mismatch (a named board that this machine is not); those of the state file. `own_board`: the board is "host".
+/// Opens sensors and actuators of `board` on this machine and says what is missing. `engine` and `clock` outlive the
+/// plant. Errors: mismatch (a named board that this machine is not); those of the state file. `own_board`: the board is
+/// "host".
 Result<std::unique_ptr<control::LivePlant>> make_live_plant(const boards::Board& board, bool own_board,
                                                             inference::Engine& engine, const Clock& clock,
                                                             const std::filesystem::path& state);

@@ -73,9 +73,14 @@ Status profile(const ProfileOptions& options) {
       for (std::size_t l = 0; l < space.levels; ++l) {
         const policies::ProfilePoint* point = report.profile.at(LevelId(l), MappingId(m), OppId(o));
         if (point == nullptr) continue;
-        nlohmann::json entry = {{"mapping", space.mappings[m].name}, {"level", l + 1},
-                                {"freq_khz", space.mappings[m].freq_khz[o]}, {"latency_s", point->latency_s},
-                                {"p50_s", point->p50_s}, {"p95_s", point->p95_s}, {"p99_s", point->p99_s}, {"n", point->n},
+        nlohmann::json entry = {{"mapping", space.mappings[m].name},
+                                {"level", l + 1},
+                                {"freq_khz", space.mappings[m].freq_khz[o]},
+                                {"latency_s", point->latency_s},
+                                {"p50_s", point->p50_s},
+                                {"p95_s", point->p95_s},
+                                {"p99_s", point->p99_s},
+                                {"n", point->n},
                                 {"source", point->source}};
         if (point->energy_j) entry["energy_j"] = *point->energy_j;
         if (point->power_w) entry["power_w"] = *point->power_w;
@@ -86,33 +91,34 @@ Status profile(const ProfileOptions& options) {
         if (point->energy_j) std::snprintf(energy, sizeof energy, "%.2f", *point->energy_j * 1e3);
         if (point->power_w) std::snprintf(power, sizeof power, "%.3f", *point->power_w);
         std::printf("%-12s %5zu %9.0f %11.3f %11.3f %11s %10s\n", space.mappings[m].name.c_str(), l + 1,
-                    static_cast<double>(space.mappings[m].freq_khz[o]) / 1e3, point->latency_s * 1e3, point->p95_s * 1e3,
-                    energy, power);
+                    static_cast<double>(space.mappings[m].freq_khz[o]) / 1e3, point->latency_s * 1e3,
+                    point->p95_s * 1e3, energy, power);
       }
     }
   }
   if (!options.json.to_stdout()) {
     if (report.wide > 0) {
-      std::printf("%zu points are less sure than +-3 %% after %.3g s each: a longer --max-seconds narrows them\n", report.wide,
-                  options.max_seconds);
+      std::printf("%zu points are less sure than +-3 %% after %.3g s each: a longer --max-seconds narrows them\n",
+                  report.wide, options.max_seconds);
     }
     if (!report.has_energy) std::printf("no energy claim: no energy source was read\n");
     std::printf("wrote %s\n", options.out.c_str());
   }
-  return options.json.write(nlohmann::json{{"board", board.name},
-                                           {"network", facts.name},
-                                           {"energy", report.has_energy},
-                                           {"wide_points", report.wide},
-                                           {"file", options.out},
-                                           {"points", points}}
-                                .dump(2));
+  return options.json.write(nlohmann::json{
+      {"board", board.name},
+      {"network", facts.name},
+      {"energy", report.has_energy},
+      {"wide_points", report.wide},
+      {"file", options.out},
+      {"points", points}}.dump(2));
 }
 
 }  // namespace
 
 void register_profile(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<ProfileOptions>();
-  CLI::App* command = app.add_subcommand("profile", "measure level x mapping x operating point, and write the profile CSV");
+  CLI::App* command =
+      app.add_subcommand("profile", "measure level x mapping x operating point, and write the profile CSV");
   add_board_option(*command, options->board);
   command->add_option("--network", options->network, "network file (default: the shipped one)");
   command->add_option("--out", options->out, "CSV file to write")->capture_default_str();
@@ -120,7 +126,8 @@ void register_profile(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(0.05, 3600.0))
       ->capture_default_str();
   command->add_flag("--live", options->live, "measure on this machine, which is the named board");
-  command->add_option("--state", options->state, "where what was found is saved for 'reins restore'")->capture_default_str();
+  command->add_option("--state", options->state, "where what was found is saved for 'reins restore'")
+      ->capture_default_str();
   command->add_option("--seed", options->seed, "of the noise image, and of the emulation")->capture_default_str();
   add_json_option(*command, options->json);
   command->footer("Example:\n  reins profile --board host --out profile.csv");

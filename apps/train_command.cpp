@@ -54,7 +54,8 @@ Result<training::ControllerConfig> config_of(const TrainOptions& options) {
         1, static_cast<std::int64_t>(std::llround(static_cast<double>(config.dqn.epsilon_steps) * ratio)));
     if (ratio < 1) {
       config.dqn.learn_start = std::max<std::int64_t>(
-          config.dqn.batch, static_cast<std::int64_t>(std::llround(static_cast<double>(config.dqn.learn_start) * ratio)));
+          config.dqn.batch,
+          static_cast<std::int64_t>(std::llround(static_cast<double>(config.dqn.learn_start) * ratio)));
       if (config.validate_every > 0) {
         config.validate_every = std::max<std::int64_t>(
             100, static_cast<std::int64_t>(std::llround(static_cast<double>(config.validate_every) * ratio)));
@@ -70,7 +71,8 @@ Status train(const TrainOptions& options) {
   const bool own = options.workbench.board == "host";
   const bool live = own || options.live;
   if (live && options.workbench.profile.empty()) {
-    return fail(ErrorKind::kUsage, "is needed to train on this machine itself", "--profile", "take one with 'reins profile'");
+    return fail(ErrorKind::kUsage, "is needed to train on this machine itself", "--profile",
+                "take one with 'reins profile'");
   }
   REINS_TRY(check_writable(fs::path(options.out) / "log.csv"));
   std::error_code error;
@@ -95,7 +97,8 @@ Status train(const TrainOptions& options) {
   std::unique_ptr<control::LivePlant> plant;
   data::ImageSet images;
   if (live) {
-    const fs::path network = options.workbench.network.empty() ? default_network() : fs::path(options.workbench.network);
+    const fs::path network =
+        options.workbench.network.empty() ? default_network() : fs::path(options.workbench.network);
     REINS_ASSIGN(engine, inference::open_engine(network));
     REINS_ASSIGN(plant, make_live_plant(bench->board(), own, *engine, clock, options.state));
     if (options.data.empty()) {
@@ -133,20 +136,20 @@ Status train(const TrainOptions& options) {
     std::printf("trained on %s%s: %lld steps, %lld episodes, seed %lld\n", bench->board().name.c_str(),
                 live ? " (live)" : " (emulated)", static_cast<long long>(result->learner.steps),
                 static_cast<long long>(result->learner.episodes), static_cast<long long>(options.seed));
-    std::printf("%s reward per step %.4f, at step %lld\n", run.validate ? "best validation" : "mean", result->best_reward,
-                static_cast<long long>(result->best_at));
+    std::printf("%s reward per step %.4f, at step %lld\n", run.validate ? "best validation" : "mean",
+                result->best_reward, static_cast<long long>(result->best_at));
     std::printf("wrote %s/best.policy; freeze it with: reins freeze --run %s --out FILE\n", options.out.c_str(),
                 options.out.c_str());
   }
-  return options.json.write(nlohmann::json{{"board", bench->board().name},
-                                           {"live", live},
-                                           {"steps", result->learner.steps},
-                                           {"episodes", result->learner.episodes},
-                                           {"seed", options.seed},
-                                           {"best_reward", result->best_reward},
-                                           {"best_at", result->best_at},
-                                           {"folder", options.out}}
-                                .dump(2));
+  return options.json.write(nlohmann::json{
+      {"board", bench->board().name},
+      {"live", live},
+      {"steps", result->learner.steps},
+      {"episodes", result->learner.episodes},
+      {"seed", options.seed},
+      {"best_reward", result->best_reward},
+      {"best_at", result->best_at},
+      {"folder", options.out}}.dump(2));
 }
 
 Status freeze(const FreezeOptions& options) {
@@ -158,17 +161,18 @@ Status freeze(const FreezeOptions& options) {
   std::error_code error;
   const auto bytes = fs::file_size(options.out, error);
   if (!options.json.to_stdout()) {
-    std::printf("froze the policy for %s: %zu parameters, %zu observations, %zu examples replayed; wrote %s (%.1f KB)\n",
-                file.space.board.c_str(), file.network.parameters(), file.observation.size(), file.examples.size(),
-                options.out.c_str(), error ? 0.0 : static_cast<double>(bytes) / 1e3);
+    std::printf(
+        "froze the policy for %s: %zu parameters, %zu observations, %zu examples replayed; wrote %s (%.1f KB)\n",
+        file.space.board.c_str(), file.network.parameters(), file.observation.size(), file.examples.size(),
+        options.out.c_str(), error ? 0.0 : static_cast<double>(bytes) / 1e3);
     if (!options.header.empty()) std::printf("wrote %s\n", options.header.c_str());
   }
-  return options.json.write(nlohmann::json{{"board", file.space.board},
-                                           {"parameters", file.network.parameters()},
-                                           {"observations", file.observation.size()},
-                                           {"examples", file.examples.size()},
-                                           {"file", options.out}}
-                                .dump(2));
+  return options.json.write(nlohmann::json{
+      {"board", file.space.board},
+      {"parameters", file.network.parameters()},
+      {"observations", file.observation.size()},
+      {"examples", file.examples.size()},
+      {"file", options.out}}.dump(2));
 }
 
 }  // namespace
@@ -184,8 +188,10 @@ void register_train(CLI::App& app, int& exit_code) {
   command->add_option("--out", options->out, "folder for checkpoint.pt, best.policy and log.csv")->required();
   command->add_flag("--resume", options->resume, "go on from the checkpoint in --out");
   command->add_flag("--live", options->live, "train on this machine, which is the named board");
-  command->add_option("--data", options->data, "live: CIFAR-10 folder whose images are inferred (default: synthetic ones)");
-  command->add_option("--state", options->state, "where what was found is saved for 'reins restore'")->capture_default_str();
+  command->add_option("--data", options->data,
+                      "live: CIFAR-10 folder whose images are inferred (default: synthetic ones)");
+  command->add_option("--state", options->state, "where what was found is saved for 'reins restore'")
+      ->capture_default_str();
   add_json_option(*command, options->json);
   command->footer("Example:\n  reins train --board odroid-xu3 --out run1 --seed 1");
   command->callback([options, &exit_code] {

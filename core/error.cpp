@@ -20,17 +20,28 @@ void copy_cut(char (&to)[N], std::string_view from) noexcept {
 
 std::string_view name_of(ErrorKind kind) noexcept {
   switch (kind) {
-    case ErrorKind::kUsage: return "usage";
-    case ErrorKind::kNotFound: return "not_found";
-    case ErrorKind::kDenied: return "denied";
-    case ErrorKind::kGarbled: return "garbled";
-    case ErrorKind::kMismatch: return "mismatch";
-    case ErrorKind::kUnsupported: return "unsupported";
-    case ErrorKind::kGone: return "gone";
-    case ErrorKind::kBusy: return "busy";
-    case ErrorKind::kTimeout: return "timeout";
-    case ErrorKind::kIo: return "io";
-    case ErrorKind::kInternal: return "internal";
+    case ErrorKind::kUsage:
+      return "usage";
+    case ErrorKind::kNotFound:
+      return "not_found";
+    case ErrorKind::kDenied:
+      return "denied";
+    case ErrorKind::kGarbled:
+      return "garbled";
+    case ErrorKind::kMismatch:
+      return "mismatch";
+    case ErrorKind::kUnsupported:
+      return "unsupported";
+    case ErrorKind::kGone:
+      return "gone";
+    case ErrorKind::kBusy:
+      return "busy";
+    case ErrorKind::kTimeout:
+      return "timeout";
+    case ErrorKind::kIo:
+      return "io";
+    case ErrorKind::kInternal:
+      return "internal";
   }
   return "internal";
 }
@@ -56,18 +67,31 @@ Error from_errno(int sys_errno, std::string_view what, std::string_view where, s
   ErrorKind kind = ErrorKind::kIo;
   switch (sys_errno) {
     case ENOENT:
-    case ENOTDIR: kind = ErrorKind::kNotFound; break;
+    case ENOTDIR:
+      kind = ErrorKind::kNotFound;
+      break;
     case EACCES:
     case EPERM:
-    case EROFS: kind = ErrorKind::kDenied; break;
+    case EROFS:
+      kind = ErrorKind::kDenied;
+      break;
     case EADDRINUSE:
-    case EBUSY: kind = ErrorKind::kBusy; break;
+    case EBUSY:
+      kind = ErrorKind::kBusy;
+      break;
     case ENODEV:
-    case ENXIO: kind = ErrorKind::kGone; break;
-    case ETIMEDOUT: kind = ErrorKind::kTimeout; break;
+    case ENXIO:
+      kind = ErrorKind::kGone;
+      break;
+    case ETIMEDOUT:
+      kind = ErrorKind::kTimeout;
+      break;
     case ENOSYS:
-    case EOPNOTSUPP: kind = ErrorKind::kUnsupported; break;
-    default: break;
+    case EOPNOTSUPP:
+      kind = ErrorKind::kUnsupported;
+      break;
+    default:
+      break;
   }
   return Error(kind, what, where, hint, sys_errno);
 }

@@ -51,7 +51,8 @@ class Error {
 };
 
 /// The one function that turns errno into an Error: ENOENT -> kNotFound, EACCES/EPERM/EROFS -> kDenied,
-/// EADDRINUSE/EBUSY -> kBusy, ENODEV/ENXIO -> kGone, ETIMEDOUT -> kTimeout, ENOSYS/EOPNOTSUPP -> kUnsupported, else kIo.
+/// EADDRINUSE/EBUSY -> kBusy, ENODEV/ENXIO -> kGone, ETIMEDOUT -> kTimeout, ENOSYS/EOPNOTSUPP -> kUnsupported, else
+/// kIo.
 Error from_errno(int sys_errno, std::string_view what, std::string_view where, std::string_view hint = {}) noexcept;
 
 }  // namespace reins

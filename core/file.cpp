@@ -31,7 +31,8 @@ class Fd {
 
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) return fail(from_errno(errno, "cannot open file", path.native(), "check the path and its permissions"));
+  if (fd.get() < 0)
+    return fail(from_errno(errno, "cannot open file", path.native(), "check the path and its permissions"));
   struct stat info {};
   if (::fstat(fd.get(), &info) == 0 && S_ISDIR(info.st_mode)) {
     return fail(ErrorKind::kUsage, "is a directory, a file is wanted", path.native());
@@ -44,7 +45,8 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
     if (n < 0) return fail(from_errno(errno, "cannot read file", path.native()));
     if (n == 0) return bytes;
     bytes.append(buffer.data(), static_cast<std::size_t>(n));
-    if (bytes.size() > max_bytes) return fail(ErrorKind::kGarbled, "file is larger than its kind may be", path.native());
+    if (bytes.size() > max_bytes)
+      return fail(ErrorKind::kGarbled, "file is larger than its kind may be", path.native());
   }
 }
 
@@ -55,10 +57,12 @@ Status write_file_atomic(const std::filesystem::path& path, std::string_view byt
   if (code) return fail(from_errno(code.value(), "cannot make folder", parent.native()));
   const std::string temporary = path.native() + ".tmp." + std::to_string(::getpid());
   {
-    // Exclusively, after a remnant is out of the way: in a folder that others may write, a link of that name is not followed.
+    // Exclusively, after a remnant is out of the way: in a folder that others may write, a link of that name is not
+    // followed.
     ::unlink(temporary.c_str());
     const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (fd.get() < 0) return fail(from_errno(errno, "cannot write file", path.native(), "check the folder and its permissions"));
+    if (fd.get() < 0)
+      return fail(from_errno(errno, "cannot write file", path.native(), "check the folder and its permissions"));
     std::size_t done = 0;
     while (done < bytes.size()) {
       const ssize_t n = ::write(fd.get(), bytes.data() + done, bytes.size() - done);

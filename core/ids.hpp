@@ -20,7 +20,8 @@ struct Id {
   friend constexpr auto operator<=>(const Id&, const Id&) noexcept = default;
 };
 
-/// Level of a dynamic network: 0 is the smallest, levels-1 the full network. (People read level 1..N: add one to print.)
+/// Level of a dynamic network: 0 is the smallest, levels-1 the full network. (People read level 1..N: add one to
+/// print.)
 using LevelId = Id<struct LevelTag>;
 /// Index into Board::mappings.
 using MappingId = Id<struct MappingTag>;

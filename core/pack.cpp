@@ -155,18 +155,24 @@ void pack_into(msgpack::sbuffer& buffer, msgpack::packer<msgpack::sbuffer>& pack
 
 Result<Value> convert(const msgpack::object& object, std::string_view where) {
   switch (object.type) {
-    case msgpack::type::NIL: return Value();
-    case msgpack::type::BOOLEAN: return Value(object.via.boolean);
+    case msgpack::type::NIL:
+      return Value();
+    case msgpack::type::BOOLEAN:
+      return Value(object.via.boolean);
     case msgpack::type::POSITIVE_INTEGER:
       if (object.via.u64 > static_cast<std::uint64_t>(INT64_MAX)) {
         return fail(ErrorKind::kGarbled, "an integer beyond 64 signed bits", where);
       }
       return Value(static_cast<std::int64_t>(object.via.u64));
-    case msgpack::type::NEGATIVE_INTEGER: return Value(object.via.i64);
+    case msgpack::type::NEGATIVE_INTEGER:
+      return Value(object.via.i64);
     case msgpack::type::FLOAT32:
-    case msgpack::type::FLOAT64: return Value(object.via.f64);
-    case msgpack::type::STR: return Value(std::string(object.via.str.ptr, object.via.str.size));
-    case msgpack::type::BIN: return Value(Value::Binary{std::string(object.via.bin.ptr, object.via.bin.size)});
+    case msgpack::type::FLOAT64:
+      return Value(object.via.f64);
+    case msgpack::type::STR:
+      return Value(std::string(object.via.str.ptr, object.via.str.size));
+    case msgpack::type::BIN:
+      return Value(Value::Binary{std::string(object.via.bin.ptr, object.via.bin.size)});
     case msgpack::type::ARRAY: {
       Value::Array array;
       array.reserve(object.via.array.size);
@@ -180,7 +186,8 @@ Result<Value> convert(const msgpack::object& object, std::string_view where) {
       Value::Map map;
       for (std::uint32_t i = 0; i < object.via.map.size; ++i) {
         const msgpack::object_kv& entry = object.via.map.ptr[i];
-        if (entry.key.type != msgpack::type::STR) return fail(ErrorKind::kGarbled, "a map key that is no string", where);
+        if (entry.key.type != msgpack::type::STR)
+          return fail(ErrorKind::kGarbled, "a map key that is no string", where);
         REINS_ASSIGN(Value element, convert(entry.val, where));
         if (!map.emplace(std::string(entry.key.via.str.ptr, entry.key.via.str.size), std::move(element)).second) {
           return fail(ErrorKind::kGarbled, "a map key stands twice", where);
@@ -188,7 +195,8 @@ Result<Value> convert(const msgpack::object& object, std::string_view where) {
       }
       return Value(std::move(map));
     }
-    default: return fail(ErrorKind::kGarbled, "a msgpack extension type", where);
+    default:
+      return fail(ErrorKind::kGarbled, "a msgpack extension type", where);
   }
 }
 

@@ -23,17 +23,17 @@ class Value {
   };
 
   Value() = default;
-  Value(bool v) : data_(v) {}                              // NOLINT: implicit on purpose, trees read like literals
-  Value(int v) : data_(static_cast<std::int64_t>(v)) {}    // NOLINT
-  Value(std::int64_t v) : data_(v) {}                      // NOLINT
+  Value(bool v) : data_(v) {}                            // NOLINT: implicit on purpose, trees read like literals
+  Value(int v) : data_(static_cast<std::int64_t>(v)) {}  // NOLINT
+  Value(std::int64_t v) : data_(v) {}                    // NOLINT
   Value(std::uint64_t v) : data_(static_cast<std::int64_t>(v)) {}  // NOLINT
-  Value(double v) : data_(v) {}                            // NOLINT
-  Value(const char* v) : data_(std::string(v)) {}          // NOLINT
-  Value(std::string_view v) : data_(std::string(v)) {}     // NOLINT
-  Value(std::string v) : data_(std::move(v)) {}            // NOLINT
-  Value(Binary v) : data_(std::move(v)) {}                 // NOLINT
-  Value(Array v) : data_(std::move(v)) {}                  // NOLINT
-  Value(Map v) : data_(std::move(v)) {}                    // NOLINT
+  Value(double v) : data_(v) {}                                    // NOLINT
+  Value(const char* v) : data_(std::string(v)) {}                  // NOLINT
+  Value(std::string_view v) : data_(std::string(v)) {}             // NOLINT
+  Value(std::string v) : data_(std::move(v)) {}                    // NOLINT
+  Value(Binary v) : data_(std::move(v)) {}                         // NOLINT
+  Value(Array v) : data_(std::move(v)) {}                          // NOLINT
+  Value(Map v) : data_(std::move(v)) {}                            // NOLINT
 
   bool is_nil() const noexcept { return std::holds_alternative<std::monostate>(data_); }
   const bool* boolean() const noexcept { return std::get_if<bool>(&data_); }
@@ -48,7 +48,8 @@ class Value {
   // Look-ups in a map; `where` names the message or file in errors.
   const Value* find(std::string_view key) const noexcept;
   Result<double> number_at(std::string_view key, std::string_view where, double low, double high) const;
-  Result<std::int64_t> integer_at(std::string_view key, std::string_view where, std::int64_t low, std::int64_t high) const;
+  Result<std::int64_t> integer_at(std::string_view key, std::string_view where, std::int64_t low,
+                                  std::int64_t high) const;
   Result<bool> boolean_at(std::string_view key, std::string_view where) const;
   Result<std::string> text_at(std::string_view key, std::string_view where) const;
   Result<std::string> binary_at(std::string_view key, std::string_view where) const;
@@ -70,7 +71,8 @@ struct PackLimits {
   std::size_t max_depth = 16;
 };
 
-/// The whole of `bytes` as one value. Errors: kGarbled (not msgpack, trailing bytes, over a bound, a key that is no string).
+/// The whole of `bytes` as one value. Errors: kGarbled (not msgpack, trailing bytes, over a bound, a key that is no
+/// string).
 Result<Value> unpack(std::string_view bytes, std::string_view where, const PackLimits& limits = {});
 
 }  // namespace reins

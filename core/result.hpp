@@ -23,19 +23,19 @@ inline tl::unexpected<Error> fail(ErrorKind kind, std::string_view what, std::st
 }  // namespace reins
 
 // Returns the error of an expression of type Result<T> or Status, if it is one.
-#define REINS_TRY(expr)                                                      \
-  do {                                                                       \
-    if (auto reins_status_ = (expr); !reins_status_.has_value()) {           \
-      return ::tl::unexpected<::reins::Error>(reins_status_.error());        \
-    }                                                                        \
+#define REINS_TRY(expr)                                               \
+  do {                                                                \
+    if (auto reins_status_ = (expr); !reins_status_.has_value()) {    \
+      return ::tl::unexpected<::reins::Error>(reins_status_.error()); \
+    }                                                                 \
   } while (false)
 
 #define REINS_CONCAT_INNER_(a, b) a##b
 #define REINS_CONCAT_(a, b) REINS_CONCAT_INNER_(a, b)
 // REINS_ASSIGN(auto x, expr): x is the value of a Result, or its error is returned.
-#define REINS_ASSIGN(decl, expr)                                                                              \
-  auto REINS_CONCAT_(reins_result_, __LINE__) = (expr);                                                       \
-  if (!REINS_CONCAT_(reins_result_, __LINE__).has_value()) {                                                  \
-    return ::tl::unexpected<::reins::Error>(REINS_CONCAT_(reins_result_, __LINE__).error());                  \
-  }                                                                                                           \
+#define REINS_ASSIGN(decl, expr)                                                             \
+  auto REINS_CONCAT_(reins_result_, __LINE__) = (expr);                                      \
+  if (!REINS_CONCAT_(reins_result_, __LINE__).has_value()) {                                 \
+    return ::tl::unexpected<::reins::Error>(REINS_CONCAT_(reins_result_, __LINE__).error()); \
+  }                                                                                          \
   decl = std::move(*REINS_CONCAT_(reins_result_, __LINE__))

@@ -1,9 +1,10 @@
 #include "core/toml.hpp"
 
+#include <toml++/toml.h>
+
 #include <cmath>
 #include <set>
 #include <sstream>
-#include <toml++/toml.h>
 
 #include "core/csv.hpp"
 #include "core/file.hpp"
@@ -58,9 +59,11 @@ tl::unexpected<Error> wrong_type(const TomlTable& table, std::string_view key, s
   return fail(ErrorKind::kGarbled, "'" + std::string(key) + "' is not " + std::string(wanted), table.place(key));
 }
 
-Result<double> number_in(const TomlTable& table, std::string_view key, const toml::node& node, double low, double high) {
+Result<double> number_in(const TomlTable& table, std::string_view key, const toml::node& node, double low,
+                         double high) {
   const auto value = node.value<double>();
-  if (!value || node.is_boolean() || node.is_string() || !std::isfinite(*value)) return wrong_type(table, key, "a number");
+  if (!value || node.is_boolean() || node.is_string() || !std::isfinite(*value))
+    return wrong_type(table, key, "a number");
   if (*value < low || *value > high) {
     return fail(ErrorKind::kGarbled,
                 "'" + std::string(key) + "' is " + format_number(*value) + ", outside " + format_number(low) + " to " +

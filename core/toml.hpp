@@ -34,7 +34,8 @@ class TomlTable {
 
   // The same with a default where the key is absent.
   Result<double> number_or(std::string_view key, double fallback, double low, double high) const;
-  Result<std::int64_t> integer_or(std::string_view key, std::int64_t fallback, std::int64_t low, std::int64_t high) const;
+  Result<std::int64_t> integer_or(std::string_view key, std::int64_t fallback, std::int64_t low,
+                                  std::int64_t high) const;
   Result<bool> boolean_or(std::string_view key, bool fallback) const;
   Result<std::string> text_or(std::string_view key, std::string_view fallback) const;
 

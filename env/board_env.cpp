@@ -104,7 +104,8 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
 }
 
 int BoardEnv::newly_missed() {
-  // A miss is charged when the deadline passes, not when the late reply comes: else a slow policy would put its misses off.
+  // A miss is charged when the deadline passes, not when the late reply comes: else a slow policy would put its misses
+  // off.
   int missed = 0;
   for (const control::Outcome& outcome : run_->outcomes()) {
     const auto charged = std::find(overdue_.begin(), overdue_.end(), outcome.request.id);
@@ -151,7 +152,8 @@ Result<Step> BoardEnv::step(const policies::Action& action) {
     if (outcome.rejected) continue;
     facts.latency_s = outcome.latency_s;
     facts.accuracy = world_.profile->accuracy(outcome.level);
-    if (outcome.request.deadline_s.has_value()) facts.target_s = *outcome.request.deadline_s - outcome.request.arrival_s;
+    if (outcome.request.deadline_s.has_value())
+      facts.target_s = *outcome.request.deadline_s - outcome.request.arrival_s;
   }
   facts.missed = newly_missed();
   step.reward = reward_of(config_.reward, facts);

@@ -16,24 +16,26 @@ enum class StepEnd : std::uint8_t { kRunning, kTerminated, kTruncated };
 struct Step {
   const policies::Observation* observation = nullptr;
   double reward = 0;
-  double dt_s = 0;                 ///< virtual or real time between the two decisions: the discount is exp(-dt / tau)
+  double dt_s = 0;  ///< virtual or real time between the two decisions: the discount is exp(-dt / tau)
   StepEnd end = StepEnd::kRunning;
-  policies::Action applied;        ///< what the shield let through: what a learner must store
+  policies::Action applied;  ///< what the shield let through: what a learner must store
 };
 
-/// How episodes are drawn. Times are multiples of the board's fastest full-network latency, so that it holds for every board.
+/// How episodes are drawn. Times are multiples of the board's fastest full-network latency, so that it holds for every
+/// board.
 struct EnvConfig {
   std::vector<double> loads{0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9};
   std::vector<double> target_factors{1.1, 1.5, 2.5, 5};
-  double requests = 200;             ///< mean requests of an episode. 10..100000
-  double changing = 0.7;             ///< share of episodes whose goals change within the trace. 0..1
-  double top_floor = 0.25;           ///< share of episodes whose floor is the full network's accuracy. 0..1
-  double no_target = 0.03;           ///< share without a latency target. 0..1
-  double power_cap = 0.04;           ///< share with a power cap. 0..1
-  double energy_budget = 0.04;       ///< share with an energy budget. 0..1
-  double others = 0.2;               ///< share with other load on the clusters. 0..1
-  double capped = 0.04;              ///< share with a limit on each cluster's operating point, from half of them up to none. 0..1
-  double shield_off = 0.5;           ///< share without the shield: where a policy learns what the shield would have spared it. 0..1
+  double requests = 200;        ///< mean requests of an episode. 10..100000
+  double changing = 0.7;        ///< share of episodes whose goals change within the trace. 0..1
+  double top_floor = 0.25;      ///< share of episodes whose floor is the full network's accuracy. 0..1
+  double no_target = 0.03;      ///< share without a latency target. 0..1
+  double power_cap = 0.04;      ///< share with a power cap. 0..1
+  double energy_budget = 0.04;  ///< share with an energy budget. 0..1
+  double others = 0.2;          ///< share with other load on the clusters. 0..1
+  double capped = 0.04;  ///< share with a limit on each cluster's operating point, from half of them up to none. 0..1
+  double shield_off =
+      0.5;  ///< share without the shield: where a policy learns what the shield would have spared it. 0..1
   RewardConfig reward;
   control::RuntimeConfig runtime;
 
@@ -61,7 +63,7 @@ class BoardEnv {
   EnvConfig config_;
   std::unique_ptr<TraceRun> run_;
   data::Trace trace_;
-  double parked_w_ = 0;                 // the least idle power in the profile
+  double parked_w_ = 0;  // the least idle power in the profile
   double last_decision_s_ = 0;
   double last_energy_j_ = 0;
   std::uint64_t last_switches_ = 0;

@@ -180,7 +180,8 @@ void EmulatedBoard::start(LevelId level) noexcept {
   const boards::Cluster& cluster = board_->clusters[c];
   double delay_s = 0;
   if (conditions_.others_util[c] <= 0) {
-    delay_s += cluster.idle[boards::idle_state_after(cluster, now_s_ - clusters_[c].idle_since_s + kRounding)].exit_latency_s;
+    delay_s +=
+        cluster.idle[boards::idle_state_after(cluster, now_s_ - clusters_[c].idle_since_s + kRounding)].exit_latency_s;
   }
   if (last_mapping_.valid() && last_mapping_ != mapping_) delay_s += board_->migration_s;
   last_mapping_ = mapping_;
@@ -211,7 +212,8 @@ double EmulatedBoard::cluster_power_w(std::size_t c) const noexcept {
   const double cores = cluster.kind == boards::UnitKind::kCpu ? static_cast<double>(cluster.cpus.size()) : 1.0;
   double busy_cores = conditions_.others_util[c] * cores;
   if (on(c)) busy_cores = std::min(cores, busy_cores + board_->mappings[mapping_.index()].cores);
-  const std::size_t idle_state = busy_cores > 0 ? 0 : boards::idle_state_after(cluster, now_s_ - state.idle_since_s + kRounding);
+  const std::size_t idle_state =
+      busy_cores > 0 ? 0 : boards::idle_state_after(cluster, now_s_ - state.idle_since_s + kRounding);
   return boards::cluster_power_w(cluster, state.opp, busy_cores, idle_state, temperature_c_);
 }
 
@@ -236,7 +238,8 @@ double EmulatedBoard::power_if_w(MappingId mapping, OppId opp, std::optional<Lev
     power_w += boards::cluster_power_w(cluster, used ? opp : OppId(0), busy_cores, 0, temperature_c_);
   }
   if (level.has_value()) {
-    power_w += accounted_j_per_byte_ * bytes_[level->index()] / (mean_time_s(mapping, *level, opp) * contention(mapping));
+    power_w +=
+        accounted_j_per_byte_ * bytes_[level->index()] / (mean_time_s(mapping, *level, opp) * contention(mapping));
   }
   return power_w;
 }
@@ -276,8 +279,8 @@ void EmulatedBoard::advance(double to_s) noexcept {
     if (governed_ && mapping_.valid()) {
       const std::size_t c = board_->mappings[mapping_.index()].cluster.index();
       const boards::Cluster& cluster = board_->clusters[c];
-      const double freq_scale = static_cast<double>(cluster.opps[clusters_[c].opp.index()].freq_khz) /
-                                static_cast<double>(cluster.max_khz());
+      const double freq_scale =
+          static_cast<double>(cluster.opps[clusters_[c].opp.index()].freq_khz) / static_cast<double>(cluster.max_khz());
       task_.advance(dt_s, busy_, freq_scale, cluster.capacity / 1024);
     }
     temperature_c_ = boards::temperature_after_c(board_->thermal, temperature_c_, conditions_.ambient_c, heat_w, dt_s);
@@ -295,7 +298,9 @@ void EmulatedBoard::advance(double to_s) noexcept {
   if (next_sense_s_ <= now_s_ + kTiny) sense();
   if (next_poll_s_ <= now_s_ + kTiny) {
     next_poll_s_ += board_->thermal.poll_s;
-    const int step = temperature_c_ > board_->thermal.throttle_c ? -1 : temperature_c_ < board_->thermal.release_c ? 1 : 0;
+    const int step = temperature_c_ > board_->thermal.throttle_c  ? -1
+                     : temperature_c_ < board_->thermal.release_c ? 1
+                                                                  : 0;
     for (std::size_t c = 0; c < clusters_.size() && step != 0; ++c) {
       const auto& throttled = board_->thermal.throttled;
       if (std::find(throttled.begin(), throttled.end(), board_->clusters[c].name) == throttled.end()) continue;
@@ -361,7 +366,8 @@ void EmulatedBoard::sense() noexcept {
     telemetry.window_s = sensor_period_s_;
   }
   window_j_ = 0;
-  const std::size_t clusters = std::min(clusters_.size(), policies::kMaxClusters);  // said for the compiler: ActionSpace checks it
+  const std::size_t clusters =
+      std::min(clusters_.size(), policies::kMaxClusters);  // said for the compiler: ActionSpace checks it
   for (std::size_t c = 0; c < clusters; ++c) {
     telemetry.cap[c] = clusters_[c].cap;
     telemetry.present_opp[c] = clusters_[c].opp.value;

@@ -1,4 +1,5 @@
-// env/emulated_board.hpp: a board in virtual time: run times, power, heat, caps, governors and slow sensors, event by event.
+// env/emulated_board.hpp: a board in virtual time: run times, power, heat, caps, governors and slow sensors, event by
+// event.
 #pragma once
 
 #include <array>
@@ -24,13 +25,13 @@ struct BoardConditions {
   /// Highest operating point that a limit from outside allows (nvpmodel, a user's scaling_max_freq); absent: the top.
   std::array<std::optional<std::int32_t>, policies::kMaxClusters> limit{};
   std::uint64_t seed = 1;
-  bool noise = true;                                         ///< run-time and sensor noise
-  bool shield = true;                                        ///< false: the Runtime's shield is off, whatever its config says
+  bool noise = true;   ///< run-time and sensor noise
+  bool shield = true;  ///< false: the Runtime's shield is off, whatever its config says
 };
 
-/// Deterministic given board, levels, conditions and the calls made. Between events everything but the temperature is constant,
-/// so energy is integrated exactly but for leakage, whose temperature is taken at the start of each piece (at most one sensor
-/// period long).
+/// Deterministic given board, levels, conditions and the calls made. Between events everything but the temperature is
+/// constant, so energy is integrated exactly but for leakage, whose temperature is taken at the start of each piece (at
+/// most one sensor period long).
 class EmulatedBoard {
  public:
   /// Keeps references to `board`; `levels` is read here only.
@@ -39,8 +40,8 @@ class EmulatedBoard {
   void reset(double now_s, const BoardConditions& conditions);
   double now_s() const noexcept { return now_s_; }
 
-  /// Puts an action's mapping and operating point (or governor) in force; clusters it does not use go to their lowest point
-  /// (under a governor: to that governor).
+  /// Puts an action's mapping and operating point (or governor) in force; clusters it does not use go to their lowest
+  /// point (under a governor: to that governor).
   void apply(const policies::Action& action) noexcept;
   /// The mapping's cluster goes to `park`, all others to their lowest point.
   void park(MappingId mapping, OppId park) noexcept;
@@ -69,8 +70,8 @@ class EmulatedBoard {
   double mean_time_s(MappingId mapping, LevelId level, OppId opp) const noexcept;
   /// Noise factor that the next inference will get.
   double next_noise() const noexcept { return next_noise_; }
-  /// Power of the accounting rails, watts, if `mapping` ran (or, without a level, idled) at `opp` with all other clusters at
-  /// their lowest point, at the present temperature.
+  /// Power of the accounting rails, watts, if `mapping` ran (or, without a level, idled) at `opp` with all other
+  /// clusters at their lowest point, at the present temperature.
   double power_if_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept;
   /// Run time factor by contention of the mapping's cluster.
   double contention(MappingId mapping) const noexcept;
@@ -79,9 +80,9 @@ class EmulatedBoard {
 
  private:
   struct ClusterState {
-    OppId opp{0};                    // in force
-    OppId wanted{0};                 // asked for, before caps
-    double switch_at_s = 0;          // when `next` takes effect
+    OppId opp{0};            // in force
+    OppId wanted{0};         // asked for, before caps
+    double switch_at_s = 0;  // when `next` takes effect
     std::optional<OppId> next;
     std::int32_t cap = 0;
     double idle_since_s = 0;
@@ -92,7 +93,7 @@ class EmulatedBoard {
   };
   void want(std::size_t cluster, OppId opp) noexcept;
   double cluster_power_w(std::size_t cluster) const noexcept;
-  double rate_per_s() const noexcept;      // progress of the running inference
+  double rate_per_s() const noexcept;  // progress of the running inference
   double traffic_w(std::size_t rail) const noexcept;
   void tick() noexcept;
   void enqueue() noexcept;

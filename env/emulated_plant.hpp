@@ -7,8 +7,8 @@
 
 namespace reins::env {
 
-/// Time and energy are the emulated board's; replies come when the emulated inference ends, or later where this host computes the
-/// class more slowly than the emulated board would.
+/// Time and energy are the emulated board's; replies come when the emulated inference ends, or later where this host
+/// computes the class more slowly than the emulated board would.
 class EmulatedPlant final : public control::Plant {
  public:
   /// Keeps references; `engine` may be null (then no class is predicted).

@@ -27,28 +27,29 @@ struct World {
 /// A point of the time line that the report draws; one per reply and one per sensor update.
 struct TimelinePoint {
   double time_s = 0;
-  int level = 0;            ///< 1..N; 0 while no request has been served
+  int level = 0;  ///< 1..N; 0 while no request has been served
   int mapping = -1;
   double freq_khz = 0;
-  double latency_s = 0;     ///< of the reply; 0 at sensor updates
-  double target_s = 0;      ///< 0: none
+  double latency_s = 0;  ///< of the reply; 0 at sensor updates
+  double target_s = 0;   ///< 0: none
   double power_w = 0;
   double temperature_c = 0;
-  double energy_j = 0;      ///< accounting rails since the episode began
+  double energy_j = 0;  ///< accounting rails since the episode began
   bool reply = false;
   bool missed = false;
 };
 
-/// Totals of one episode. Energy is the true integral over the accounting rails from the first arrival to the trace's end.
+/// Totals of one episode. Energy is the true integral over the accounting rails from the first arrival to the trace's
+/// end.
 struct EpisodeResult {
   std::uint64_t offered = 0, served = 0, rejected = 0, missed = 0, correct = 0, below_floor = 0;
   double energy_j = 0, active_energy_j = 0;
-  double accuracy_sum = 0;             ///< validated accuracy of the served levels
-  double overrun_sum = 0;              ///< sum of max(0, latency / target - 1), each cut at 2
-  double floor_kept = 1;               ///< share of served requests at or above the accuracy floor in force
+  double accuracy_sum = 0;  ///< validated accuracy of the served levels
+  double overrun_sum = 0;   ///< sum of max(0, latency / target - 1), each cut at 2
+  double floor_kept = 1;    ///< share of served requests at or above the accuracy floor in force
   double duration_s = 0;
   double max_temperature_c = 0;
-  std::vector<double> latencies_s;     ///< of served requests
+  std::vector<double> latencies_s;  ///< of served requests
   std::vector<std::uint64_t> level_counts;
   control::Counters counters;
   std::vector<TimelinePoint> timeline;
@@ -68,7 +69,8 @@ class TraceRun {
   virtual void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed) = 0;
   /// Goals that hold from the start, until the trace says otherwise.
   virtual void set_goals(const policies::Goals& goals) noexcept = 0;
-  /// True: a decision is wanted (runtime().observation()). False: the trace has ended. Errors: those of engine and actuators.
+  /// True: a decision is wanted (runtime().observation()). False: the trace has ended. Errors: those of engine and
+  /// actuators.
   virtual Result<bool> next_decision() = 0;
   virtual Status decide(const policies::Action& action, std::int64_t decision_ns) = 0;
   /// Replies since they were last cleared, oldest first.

@@ -5,7 +5,8 @@
 
 namespace reins::env {
 
-/// A window on the episode that is being run. Policies that are given one when made are oracles, and are named so in tables.
+/// A window on the episode that is being run. Policies that are given one when made are oracles, and are named so in
+/// tables.
 class Foresight {
  public:
   explicit Foresight(const Episode& episode) noexcept : episode_(&episode) {}
@@ -17,7 +18,8 @@ class Foresight {
   const World& world() const noexcept { return episode_->world(); }
   void waiting_deadlines(std::vector<double>& out) const { episode_->waiting_deadlines(out); }
 
-  /// True time from now until the inference ends, everything included (noise, contention, delays), at a constant frequency.
+  /// True time from now until the inference ends, everything included (noise, contention, delays), at a constant
+  /// frequency.
   double run_s(MappingId mapping, LevelId level, OppId opp) const noexcept;
 
  private:

@@ -11,7 +11,8 @@ constexpr double kSpin_s = 0.0002;
 
 }  // namespace
 
-LiveRun::LiveRun(const World& world, const control::RuntimeConfig& config, control::Plant& plant, const data::ImageSet& images)
+LiveRun::LiveRun(const World& world, const control::RuntimeConfig& config, control::Plant& plant,
+                 const data::ImageSet& images)
     : world_(world), config_(config), plant_(plant), images_(images) {
   runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
 }
@@ -36,16 +37,24 @@ void LiveRun::reset(const data::Trace& trace, const BoardConditions& conditions,
 Status LiveRun::carry_out(control::Effects& effects) {
   for (const control::Effect& effect : effects) {
     switch (effect.kind) {
-      case control::EffectKind::kApply: REINS_TRY(plant_.apply(effect.action)); break;
-      case control::EffectKind::kPark: REINS_TRY(plant_.park(effect.action)); break;
-      case control::EffectKind::kReply: outcomes_.push_back(effect.outcome); break;
+      case control::EffectKind::kApply:
+        REINS_TRY(plant_.apply(effect.action));
+        break;
+      case control::EffectKind::kPark:
+        REINS_TRY(plant_.park(effect.action));
+        break;
+      case control::EffectKind::kReply:
+        outcomes_.push_back(effect.outcome);
+        break;
       case control::EffectKind::kStart: {
         const auto image = images_.image(effect.outcome.request.image);
-        REINS_TRY(plant_.start(effect.action.level,
-                               {image.data(), inference::DType::kUint8, {1, images_.channels, images_.height, images_.width}}));
+        REINS_TRY(plant_.start(
+            effect.action.level,
+            {image.data(), inference::DType::kUint8, {1, images_.channels, images_.height, images_.width}}));
         break;
       }
-      case control::EffectKind::kDecide: break;
+      case control::EffectKind::kDecide:
+        break;
     }
   }
   effects.clear();

@@ -7,12 +7,13 @@
 
 namespace reins::env {
 
-/// Plays a trace against a plant, single-threaded: while an inference runs, requests that fall due are taken in afterwards, with the
-/// times at which they were due. The clock is the plant's; waiting sleeps.
+/// Plays a trace against a plant, single-threaded: while an inference runs, requests that fall due are taken in
+/// afterwards, with the times at which they were due. The clock is the plant's; waiting sleeps.
 class LiveRun final : public TraceRun {
  public:
   /// Keeps references. `images`: what requests carry; not empty.
-  LiveRun(const World& world, const control::RuntimeConfig& config, control::Plant& plant, const data::ImageSet& images);
+  LiveRun(const World& world, const control::RuntimeConfig& config, control::Plant& plant,
+          const data::ImageSet& images);
 
   void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed) override;
   void set_goals(const policies::Goals& goals) noexcept override { runtime_->set_goals(goals); }
@@ -34,7 +35,7 @@ class LiveRun final : public TraceRun {
   std::optional<control::Runtime> runtime_;
   const data::Trace* trace_ = nullptr;
   std::size_t next_row_ = 0;
-  double offset_s_ = 0;      // plant time of the trace's zero
+  double offset_s_ = 0;  // plant time of the trace's zero
   double last_now_s_ = 0;
   Rng rng_{1};
   std::vector<control::Outcome> outcomes_;

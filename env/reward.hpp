@@ -17,7 +17,8 @@ struct RewardConfig {
   double w_latency = 0.0;  ///< per relative overrun of the target, which is cut at `overrun_limit`. 0..100
   double w_miss = 4.0;     ///< per missed request. 0..1000
   double w_switch = 0.0;   ///< per change of mapping or operating point. 0..100
-  bool above_idle = true;  ///< energy counts above that of the whole board parked: a constant of every trace, and most of its noise
+  bool above_idle =
+      true;  ///< energy counts above that of the whole board parked: a constant of every trace, and most of its noise
   double overrun_limit = 2.0;  ///< largest relative overrun that counts. 0..100
 
   static Result<RewardConfig> from_toml(const TomlTable& table);
@@ -26,12 +27,12 @@ struct RewardConfig {
 /// What one decision led to, up to the next one.
 struct StepFacts {
   double accuracy = 0;
-  std::optional<double> energy_j;   ///< over the whole interval, idle included; absent without an energy source
-  double parked_j = 0;              ///< what the parked board would have drawn over the same interval
+  std::optional<double> energy_j;  ///< over the whole interval, idle included; absent without an energy source
+  double parked_j = 0;             ///< what the parked board would have drawn over the same interval
   double energy_ref_j = 1;
   double latency_s = 0;
   std::optional<double> target_s;
-  int missed = 0;                   ///< the request itself and those rejected meanwhile
+  int missed = 0;  ///< the request itself and those rejected meanwhile
   bool switched = false;
 };
 

@@ -15,11 +15,16 @@ namespace reins::evaluation {
 
 std::string_view name_of(RowKind kind) noexcept {
   switch (kind) {
-    case RowKind::kStatic: return "static";
-    case RowKind::kBestStatic: return "best static";
-    case RowKind::kManager: return "manager";
-    case RowKind::kLearned: return "learned";
-    case RowKind::kOracle: return "oracle";
+    case RowKind::kStatic:
+      return "static";
+    case RowKind::kBestStatic:
+      return "best static";
+    case RowKind::kManager:
+      return "manager";
+    case RowKind::kLearned:
+      return "learned";
+    case RowKind::kOracle:
+      return "oracle";
   }
   return "static";
 }
@@ -50,12 +55,14 @@ env::BoardConditions conditions_of(std::uint64_t seed) {
 LevelId level_for_highest_floor(const env::Episode& episode, const data::Trace& trace) {
   policies::Goals goals;
   for (const data::TraceRow& row : trace.rows) {
-    if (row.accuracy_floor.has_value()) goals.accuracy_floor = std::max(goals.accuracy_floor.value_or(0), *row.accuracy_floor);
+    if (row.accuracy_floor.has_value())
+      goals.accuracy_floor = std::max(goals.accuracy_floor.value_or(0), *row.accuracy_floor);
   }
   return episode.runtime().builder().floor_level(goals);
 }
 
-/// The better of two static runs in hindsight: the cheapest that misses at most `limit`; where none does, the fewest misses.
+/// The better of two static runs in hindsight: the cheapest that misses at most `limit`; where none does, the fewest
+/// misses.
 bool better_static(const env::EpisodeResult& a, const env::EpisodeResult& b, double limit) {
   const bool a_ok = a.miss_rate() <= limit;
   const bool b_ok = b.miss_rate() <= limit;
@@ -151,8 +158,10 @@ class RowBuilder {
     row_.name = run.name;
     row_.kind = run.kind;
     if (!run.detail.empty()) {
-      if (!row_.detail.empty() && row_.detail != run.detail) row_.detail = "varies by trace";
-      else row_.detail = run.detail;
+      if (!row_.detail.empty() && row_.detail != run.detail)
+        row_.detail = "varies by trace";
+      else
+        row_.detail = run.detail;
     }
     const double offered = std::max<double>(1, static_cast<double>(r.offered));
     const double served = std::max<double>(1, static_cast<double>(r.served));
@@ -176,9 +185,9 @@ class RowBuilder {
   }
   Row finish() {
     const double n = std::max(1.0, static_cast<double>(n_));
-    for (double* mean : {&row_.energy_per_offered_j, &row_.active_energy_per_offered_j, &row_.energy_per_served_j,
-                         &row_.miss_rate, &row_.mean_accuracy, &row_.measured_accuracy, &row_.reward, &row_.switches,
-                         &row_.shield_interventions}) {
+    for (double* mean :
+         {&row_.energy_per_offered_j, &row_.active_energy_per_offered_j, &row_.energy_per_served_j, &row_.miss_rate,
+          &row_.mean_accuracy, &row_.measured_accuracy, &row_.reward, &row_.switches, &row_.shield_interventions}) {
       *mean /= n;
     }
     row_.floor_kept = (row_.floor_kept - 1) / n;  // the sum began at 1
@@ -238,7 +247,8 @@ Result<std::vector<CellResult>> compare(const env::World& world, std::vector<Cel
   for (std::size_t c = 0; c < cells.size(); ++c) {
     CellResult result;
     result.trace_count = cells[c].traces.size();
-    // Rows by name, in the order of first appearance: a floor-level row is absent where a trace's highest floor is the full network.
+    // Rows by name, in the order of first appearance: a floor-level row is absent where a trace's highest floor is the
+    // full network.
     std::vector<std::string> order;
     for (const auto& of_trace : runs[c]) {
       for (const Run& run : of_trace) {
@@ -273,7 +283,8 @@ Result<std::vector<Cell>> make_grid(const GridConfig& config, const env::World& 
   for (const double load : config.loads) {
     for (const std::string& arrival : arrivals) {
       for (const std::string& target : config.targets) {
-        if (arrival == "camera" && &target != &config.targets.front()) continue;  // camera requests carry their own deadlines
+        if (arrival == "camera" && &target != &config.targets.front())
+          continue;  // camera requests carry their own deadlines
         for (const std::string& floor : config.floors) {
           Cell cell;
           cell.load = load;
@@ -302,7 +313,8 @@ Result<std::vector<Cell>> make_grid(const GridConfig& config, const env::World& 
             } else if (floor == "drawn") {
               trace.floors = {floors[rng.below(floors.size())]};
             } else {
-              return fail(ErrorKind::kUsage, "floors are 'drawn', 'changing' or 'top', not '" + floor + "'", "--floors");
+              return fail(ErrorKind::kUsage, "floors are 'drawn', 'changing' or 'top', not '" + floor + "'",
+                          "--floors");
             }
             if (arrival == "camera") {
               REINS_ASSIGN(data::Trace camera,
@@ -321,10 +333,15 @@ Result<std::vector<Cell>> make_grid(const GridConfig& config, const env::World& 
               if (camera.rows.empty()) continue;
               cell.traces.push_back(std::move(camera));
             } else {
-              if (arrival == "periodic") trace.arrivals = data::Arrivals::kPeriodic;
-              else if (arrival == "poisson") trace.arrivals = data::Arrivals::kPoisson;
-              else if (arrival == "bursty") trace.arrivals = data::Arrivals::kBursty;
-              else return fail(ErrorKind::kUsage, "arrivals are periodic, poisson or bursty, not '" + arrival + "'", "--arrivals");
+              if (arrival == "periodic")
+                trace.arrivals = data::Arrivals::kPeriodic;
+              else if (arrival == "poisson")
+                trace.arrivals = data::Arrivals::kPoisson;
+              else if (arrival == "bursty")
+                trace.arrivals = data::Arrivals::kBursty;
+              else
+                return fail(ErrorKind::kUsage, "arrivals are periodic, poisson or bursty, not '" + arrival + "'",
+                            "--arrivals");
               cell.traces.push_back(data::generate_trace(trace, rng.next()));
             }
             cell.seeds.push_back(rng.next());

@@ -20,7 +20,8 @@ policies::Action OraclePolicy::decide(const policies::Observation& observation) 
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
     for (std::size_t o = 0; o < space.opps(MappingId(m)); ++o) {
       if (!mask.allows(MappingId(m), OppId(o))) continue;
-      fastest_s = std::min(fastest_s, board.mean_time_s(MappingId(m), floor, OppId(o)) * board.contention(MappingId(m)));
+      fastest_s =
+          std::min(fastest_s, board.mean_time_s(MappingId(m), floor, OppId(o)) * board.contention(MappingId(m)));
     }
   }
 

@@ -8,9 +8,10 @@
 
 namespace reins::evaluation {
 
-/// At each decision: among the allowed actions those with the fewest late requests (this one, and those already waiting if they
-/// were then served as fast as possible); among these the least energy up to the next start, idle at the cheapest park point for the
-/// true gap included. Where this request is late whatever is done, the fastest. A ceiling for what looks no further ahead.
+/// At each decision: among the allowed actions those with the fewest late requests (this one, and those already waiting
+/// if they were then served as fast as possible); among these the least energy up to the next start, idle at the
+/// cheapest park point for the true gap included. Where this request is late whatever is done, the fastest. A ceiling
+/// for what looks no further ahead.
 class OraclePolicy final : public policies::Policy {
  public:
   explicit OraclePolicy(const env::Foresight& foresight) : foresight_(foresight) {}

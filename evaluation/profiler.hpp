@@ -9,11 +9,11 @@
 namespace reins::evaluation {
 
 struct ProfilerConfig {
-  int sensor_updates = 30;         ///< of the energy sensor a point waits for; without one it makes as many runs
-  double relative_ci = 0.03;       ///< 95 % interval of latency (and power) that ends a point early enough
-  double max_seconds = 2;          ///< per point, whatever the intervals are
-  int warm_up_runs = 3;            ///< dropped: caches, clocks and the move to other cores
-  std::uint64_t seed = 1;          ///< of the noise image that is inferred
+  int sensor_updates = 30;    ///< of the energy sensor a point waits for; without one it makes as many runs
+  double relative_ci = 0.03;  ///< 95 % interval of latency (and power) that ends a point early enough
+  double max_seconds = 2;     ///< per point, whatever the intervals are
+  int warm_up_runs = 3;       ///< dropped: caches, clocks and the move to other cores
+  std::uint64_t seed = 1;     ///< of the noise image that is inferred
   /// Called after every point; false stops.
   std::function<bool(double fraction, std::string_view point)> progress;
 };
@@ -22,12 +22,12 @@ struct ProfilerConfig {
 struct ProfileReport {
   policies::Profile profile;
   std::size_t points = 0;
-  std::size_t wide = 0;            ///< points whose interval was still wider than asked for at max_seconds
+  std::size_t wide = 0;  ///< points whose interval was still wider than asked for at max_seconds
   bool has_energy = false;
 };
 
-/// `plant`: the live one (or an emulated one paced to wall time). Puts nothing back: the plant does. Errors: those of engine and
-/// actuators; gone (stopped by `progress`).
+/// `plant`: the live one (or an emulated one paced to wall time). Puts nothing back: the plant does. Errors: those of
+/// engine and actuators; gone (stopped by `progress`).
 Result<ProfileReport> profile_live(const boards::Board& board, const policies::ActionSpace& space,
                                    const inference::NetworkFacts& network, control::Plant& plant,
                                    const ProfilerConfig& config);

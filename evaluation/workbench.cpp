@@ -14,8 +14,10 @@ struct Measured {
   std::vector<double> power_w;
 };
 
-/// Runs (or idles, without a level) until the sensor has updated `updates` times; the first update saw the settling and is dropped.
-Measured measure(env::EmulatedBoard& emulated, const policies::Action& action, std::optional<LevelId> level, int updates) {
+/// Runs (or idles, without a level) until the sensor has updated `updates` times; the first update saw the settling and
+/// is dropped.
+Measured measure(env::EmulatedBoard& emulated, const policies::Action& action, std::optional<LevelId> level,
+                 int updates) {
   Measured measured;
   emulated.apply(action);
   double started_s = emulated.now_s();
@@ -96,8 +98,8 @@ Result<std::unique_ptr<Workbench>> Workbench::make(boards::Board board, inferenc
   std::unique_ptr<Workbench> bench(new Workbench());
   if (network.levels.empty()) return fail(ErrorKind::kGarbled, "the network has no levels", network.name);
   if (answers.has_value() && answers->levels() != network.levels.size()) {
-    return fail(ErrorKind::kMismatch, "the recorded answers are of a network with another number of levels", network.name,
-                "record them again with 'reins net eval --record'");
+    return fail(ErrorKind::kMismatch, "the recorded answers are of a network with another number of levels",
+                network.name, "record them again with 'reins net eval --record'");
   }
   REINS_ASSIGN(bench->space_, policies::ActionSpace::make(board, network.levels.size()));
   bench->board_ = std::move(board);

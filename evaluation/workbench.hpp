@@ -16,9 +16,9 @@ namespace reins::evaluation {
 /// Owns what env::World points at. Not movable once `world()` was handed out; made on the heap.
 class Workbench {
  public:
-  /// `network`: the facts of the network to place on the board (see inference::read_facts). `answers` may be absent; where given,
-  /// its levels must be the network's. `profile`: a CSV measured before; absent: the emulated board is profiled through its
-  /// sensors. Errors: mismatch (profile or answers of another network or board).
+  /// `network`: the facts of the network to place on the board (see inference::read_facts). `answers` may be absent;
+  /// where given, its levels must be the network's. `profile`: a CSV measured before; absent: the emulated board is
+  /// profiled through its sensors. Errors: mismatch (profile or answers of another network or board).
   static Result<std::unique_ptr<Workbench>> make(boards::Board board, inference::NetworkFacts network,
                                                  std::optional<inference::Answers> answers,
                                                  const std::optional<std::filesystem::path>& profile);
@@ -44,8 +44,9 @@ class Workbench {
   policies::Profile profile_;
 };
 
-/// Measures every level x mapping x operating point of the emulated board as one would on the real one: inferences back to back
-/// until the power sensor has updated `updates` times, in virtual time, with sensor noise. Deterministic by seed.
+/// Measures every level x mapping x operating point of the emulated board as one would on the real one: inferences back
+/// to back until the power sensor has updated `updates` times, in virtual time, with sensor noise. Deterministic by
+/// seed.
 policies::Profile profile_emulated(const boards::Board& board, const policies::ActionSpace& space,
                                    const inference::NetworkFacts& network, int updates, std::uint64_t seed);
 

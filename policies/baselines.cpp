@@ -18,7 +18,8 @@ ParetoPolicy::ParetoPolicy(const ActionSpace& space, const Profile& profile, dou
         const ProfilePoint* point = profile.at(LevelId(l), MappingId(m), OppId(o));
         if (point == nullptr) continue;
         // Without an energy source the front is that of latency alone: its one fastest point.
-        all.push_back({LevelId(l), MappingId(m), OppId(o), point->latency_s, point->energy_j.value_or(point->latency_s)});
+        all.push_back(
+            {LevelId(l), MappingId(m), OppId(o), point->latency_s, point->energy_j.value_or(point->latency_s)});
       }
     }
     std::sort(all.begin(), all.end(), [](const Point& a, const Point& b) {
@@ -69,7 +70,8 @@ namespace {
 MappingId widest(const boards::Board& board, ClusterId cluster) {
   MappingId best;
   for (std::size_t m = 0; m < board.mappings.size(); ++m) {
-    if (board.mappings[m].cluster == cluster && (!best.valid() || board.mappings[m].cores > board.mappings[best.index()].cores)) {
+    if (board.mappings[m].cluster == cluster &&
+        (!best.valid() || board.mappings[m].cores > board.mappings[best.index()].cores)) {
       best = MappingId(m);
     }
   }
@@ -89,8 +91,8 @@ std::vector<StaticSetting> governor_settings(const boards::Board& board) {
   std::vector<StaticSetting> settings;
   if (!little.valid()) return settings;
   using boards::Governor;
-  for (const Governor governor : {Governor::kPerformance, Governor::kPowersave, Governor::kOndemand, Governor::kConservative,
-                                  Governor::kSchedutil}) {
+  for (const Governor governor : {Governor::kPerformance, Governor::kPowersave, Governor::kOndemand,
+                                  Governor::kConservative, Governor::kSchedutil}) {
     auto add = [&](std::string_view placement, ClusterId cluster, bool kernel) {
       StaticSetting setting;
       setting.governor = true;

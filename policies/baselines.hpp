@@ -38,9 +38,10 @@ class FloorRulePolicy final : public Policy {
   Action action_;
 };
 
-/// The runtime managers of the seed papers (Xun et al. 2019; Dynamic-OFA): the Pareto front of the profiled table, and at every
-/// decision its cheapest point that meets the time left (queue wait included) with a margin; where none does, the fastest one.
-/// Re-plans at every decision, so at every change of goal, load and temperature (the slow-down scales its latencies).
+/// The runtime managers of the seed papers (Xun et al. 2019; Dynamic-OFA): the Pareto front of the profiled table, and
+/// at every decision its cheapest point that meets the time left (queue wait included) with a margin; where none does,
+/// the fastest one. Re-plans at every decision, so at every change of goal, load and temperature (the slow-down scales
+/// its latencies).
 class ParetoPolicy final : public Policy {
  public:
   /// `margin`: latencies are taken as mean x slow-down x (1 + margin).
@@ -64,15 +65,15 @@ class ParetoPolicy final : public Policy {
 /// A named static setting and how it is labelled in tables.
 struct StaticSetting {
   std::string name;
-  Action action;   ///< level is filled in per trace
+  Action action;  ///< level is filled in per trace
   bool governor = false;
 };
 
-/// Every governor on every placement: all-little and all-big (the smallest and the biggest CPU cluster with all its cores) and
-/// kernel-like.
+/// Every governor on every placement: all-little and all-big (the smallest and the biggest CPU cluster with all its
+/// cores) and kernel-like.
 std::vector<StaticSetting> governor_settings(const boards::Board& board);
-/// Every fixed operating point of every mapping with every constant park point at or below it, and with none. (A park point
-/// above the operating point only adds idle power.)
+/// Every fixed operating point of every mapping with every constant park point at or below it, and with none. (A park
+/// point above the operating point only adds idle power.)
 std::vector<StaticSetting> fixed_settings(const boards::Board& board, const ActionSpace& space);
 
 }  // namespace reins::policies

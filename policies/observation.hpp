@@ -1,4 +1,5 @@
-// policies/observation.hpp: what a policy sees at a decision: the facts in SI units, and the same as normalised features.
+// policies/observation.hpp: what a policy sees at a decision: the facts in SI units, and the same as normalised
+// features.
 #pragma once
 
 #include <array>
@@ -18,25 +19,28 @@ namespace reins::policies {
 struct Situation {
   double now_s = 0;
   Goals goals;
-  std::optional<double> slack_s;             ///< time left to the deadline of the request at hand; negative when late
-  double waited_s = 0;                       ///< time the request at hand has spent in the queue
-  std::size_t queue_depth = 0;               ///< requests waiting behind the one at hand
-  std::optional<double> next_slack_s;        ///< time left to the tightest deadline among those waiting
-  std::optional<double> pace_s;              ///< longest mean service time with which all those deadlines are met: least slack of the i-th / i
-  std::optional<double> rate_hz;             ///< request rate, exponentially averaged
-  std::optional<double> gap_variation;       ///< coefficient of variation of the gaps between requests, exponentially averaged; 0: periodic
-  double since_arrival_s = 0;                ///< time since the newest request came in
+  std::optional<double> slack_s;       ///< time left to the deadline of the request at hand; negative when late
+  double waited_s = 0;                 ///< time the request at hand has spent in the queue
+  std::size_t queue_depth = 0;         ///< requests waiting behind the one at hand
+  std::optional<double> next_slack_s;  ///< time left to the tightest deadline among those waiting
+  std::optional<double>
+      pace_s;  ///< longest mean service time with which all those deadlines are met: least slack of the i-th / i
+  std::optional<double> rate_hz;  ///< request rate, exponentially averaged
+  std::optional<double>
+      gap_variation;  ///< coefficient of variation of the gaps between requests, exponentially averaged; 0: periodic
+  double since_arrival_s = 0;  ///< time since the newest request came in
   std::optional<double> last_latency_s;
   std::optional<double> last_energy_j;
-  double last_age_s = 0;                     ///< age of the two above
+  double last_age_s = 0;  ///< age of the two above
   std::optional<double> temperature_c;
-  std::optional<double> throttle_distance_c; ///< throttle point - temperature
+  std::optional<double> throttle_distance_c;                      ///< throttle point - temperature
   std::array<std::optional<double>, kMaxClusters> others_util{};  ///< utilisation by others, 0..1
-  double slow_down = 1;                      ///< measured / profiled latency, exponentially averaged
-  std::optional<double> power_w;             ///< accounting rails over the last window
-  Action present;                            ///< what is in force
-  std::array<std::int32_t, kMaxClusters> cap{};  ///< highest operating point allowed now per cluster (thermal cap, nvpmodel)
-  LevelId floor_level;                       ///< the lowest level that meets the accuracy floor (the full one where none does)
+  double slow_down = 1;           ///< measured / profiled latency, exponentially averaged
+  std::optional<double> power_w;  ///< accounting rails over the last window
+  Action present;                 ///< what is in force
+  std::array<std::int32_t, kMaxClusters>
+      cap{};            ///< highest operating point allowed now per cluster (thermal cap, nvpmodel)
+  LevelId floor_level;  ///< the lowest level that meets the accuracy floor (the full one where none does)
 };
 
 inline constexpr std::size_t kMaxFeatures = 96;

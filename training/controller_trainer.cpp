@@ -11,7 +11,8 @@
 namespace reins::training {
 namespace {
 
-// Seeds of validation episodes: far from those that the learner draws (64 random bits) and from held-out traces (1000...).
+// Seeds of validation episodes: far from those that the learner draws (64 random bits) and from held-out traces
+// (1000...).
 constexpr std::uint64_t kValidationSeed = 500'000'000;
 
 /// Mean reward per step of the greedy policy over fixed episodes.

@@ -17,10 +17,10 @@ namespace reins::training {
 struct ControllerConfig {
   agent::DqnConfig dqn;
   env::EnvConfig env;
-  std::int64_t validate_every = 5'000;   ///< steps between validations of the greedy policy; 0: only at the end
-  std::int64_t validation_episodes = 40; ///< each as long as a training episode; their seeds are used for nothing else
+  std::int64_t validate_every = 5'000;    ///< steps between validations of the greedy policy; 0: only at the end
+  std::int64_t validation_episodes = 40;  ///< each as long as a training episode; their seeds are used for nothing else
   std::int64_t checkpoint_every = 20'000;
-  std::string text;                      ///< the file as it was, for the policy's training facts
+  std::string text;  ///< the file as it was, for the policy's training facts
 
   static Result<ControllerConfig> parse(std::string_view toml, std::string_view where);
   static Result<ControllerConfig> read(const std::filesystem::path& path);
@@ -30,24 +30,25 @@ struct ControllerConfig {
 struct ControllerProgress {
   agent::TrainProgress learner;
   double fraction = 0;
-  double validation_reward = 0;          ///< mean reward per step of the newest validation
+  double validation_reward = 0;  ///< mean reward per step of the newest validation
   double best_reward = 0;
-  std::int64_t best_at = 0;              ///< steps at which the best was found
+  std::int64_t best_at = 0;  ///< steps at which the best was found
 };
 
 struct ControllerRun {
   const evaluation::Workbench* bench = nullptr;
-  std::function<std::unique_ptr<env::TraceRun>()> make_run;  ///< an Episode or a LiveRun; called once for training, once for validation
+  std::function<std::unique_ptr<env::TraceRun>()>
+      make_run;  ///< an Episode or a LiveRun; called once for training, once for validation
   ControllerConfig config;
-  std::filesystem::path folder;          ///< checkpoint.pt, best.policy, log.csv
+  std::filesystem::path folder;  ///< checkpoint.pt, best.policy, log.csv
   bool resume = false;
-  bool validate = true;                  ///< false on a live board: validation would double the time
+  bool validate = true;  ///< false on a live board: validation would double the time
   std::string commit;
   std::function<bool(const ControllerProgress&)> progress;  ///< false: stop at the end of the episode
 };
 
-/// Trains; after every validation that is the best so far, `folder`/best.policy is that policy, whole and checked. Without
-/// validation it is the last one. Errors: those of environment, learner and files.
+/// Trains; after every validation that is the best so far, `folder`/best.policy is that policy, whole and checked.
+/// Without validation it is the last one. Errors: those of environment, learner and files.
 Result<ControllerProgress> train_controller(const ControllerRun& run);
 
 /// Reads `folder`/best.policy, adds figures, and hands out what is to be written with policies::write_policy.

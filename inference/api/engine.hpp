@@ -25,9 +25,9 @@ struct TensorView {
 /// What one level of a dynamic network is.
 struct LevelFacts {
   double macs = 0;
-  double bytes = 0;       ///< weights and activations touched by one inference
+  double bytes = 0;  ///< weights and activations touched by one inference
   double parameters = 0;
-  double accuracy = 0;    ///< top-1 in [0, 1] of the weights as shipped, on the test images
+  double accuracy = 0;  ///< top-1 in [0, 1] of the weights as shipped, on the test images
   std::vector<LayerCost> layers;
 };
 
@@ -48,9 +48,9 @@ struct Placement {
 };
 
 struct Answer {
-  int predicted = -1;                       ///< argmax class
-  LevelId level;                            ///< where the inference ended
-  std::span<const float> probabilities;     ///< [classes], valid until the next begin()
+  int predicted = -1;                    ///< argmax class
+  LevelId level;                         ///< where the inference ended
+  std::span<const float> probabilities;  ///< [classes], valid until the next begin()
 };
 
 /// Threads: one instance, one caller at a time. No call allocates after the first inference at the largest level.

@@ -1,4 +1,5 @@
-// tests/evaluation/made_up.hpp: comparisons with figures that can be checked by hand, and a small network on the Odroid XU3.
+// tests/evaluation/made_up.hpp: comparisons with figures that can be checked by hand, and a small network on the Odroid
+// XU3.
 #pragma once
 
 #include <memory>
@@ -29,8 +30,8 @@ inline evaluation::Row row_of(std::string name, evaluation::RowKind kind, double
 }
 
 /// schedutil and best static at `kernel_j` and `static_j`, two learned policies, oracle.
-inline evaluation::CellResult cell_of(double load, std::string floors, double kernel_j, double static_j, double a_j, double b_j,
-                                      double oracle_j) {
+inline evaluation::CellResult cell_of(double load, std::string floors, double kernel_j, double static_j, double a_j,
+                                      double b_j, double oracle_j) {
   using evaluation::RowKind;
   evaluation::CellResult result;
   result.cell.load = load;
@@ -61,7 +62,8 @@ inline evaluation::Evaluation made_up_evaluation() {
   evaluation.full_latency_s = 0.05;
   evaluation.traces = "two cells";
   evaluation.learned = {"a", "b"};
-  evaluation.cells = {cell_of(0.1, "changing", 1.0, 0.8, 0.4, 0.6, 0.35), cell_of(0.6, "changing", 2.0, 1.0, 1.2, 0.8, 0.7),
+  evaluation.cells = {cell_of(0.1, "changing", 1.0, 0.8, 0.4, 0.6, 0.35),
+                      cell_of(0.6, "changing", 2.0, 1.0, 1.2, 0.8, 0.7),
                       cell_of(0.9, "changing", 2.0, 1.0, 2.0, 2.0, 1.0)};
   return evaluation;
 }
