@@ -83,7 +83,7 @@ TEST_F(ObservationTest, FeaturesByHand) {
   EXPECT_FLOAT_EQ(feature("rate"), -0.5F);  // log2(1/4) / 4
   EXPECT_FLOAT_EQ(feature("temperature"), 0.5F);
   EXPECT_FLOAT_EQ(feature("throttle_distance"), 0.75F);
-  EXPECT_FLOAT_EQ(feature("queue_depth"), 0.25F);
+  EXPECT_FLOAT_EQ(feature("queue_depth"), static_cast<float>(std::log2(3.0) / 4));
   EXPECT_FLOAT_EQ(feature("cap.big"), 0.6F);
   EXPECT_FLOAT_EQ(feature("cap.little"), 1);
   EXPECT_FLOAT_EQ(feature("present.big-x1"), 1);
@@ -93,6 +93,8 @@ TEST_F(ObservationTest, FeaturesByHand) {
   EXPECT_FLOAT_EQ(feature("floor_level.1"), 1);
   // The lowest level on big-x2 at the highest allowed frequency: 0.02 / 0.6 s.
   EXPECT_FLOAT_EQ(feature("reach.big-x2"), static_cast<float>(std::log2(0.16 * 0.6 / 0.02) / 4));
+  facts().pace_s = 0.04;  // two more wait, due soon
+  EXPECT_FLOAT_EQ(feature("pace.big-x2"), static_cast<float>(std::log2(0.04 * 0.6 / 0.02) / 4));
 }
 
 TEST_F(ObservationTest, WhatIsAbsentIsFlaggedAbsent) {
@@ -132,6 +134,9 @@ TEST_F(ObservationTest, EveryFeatureStaysInRangeWhateverIsSensed) {
     f.goals.accuracy_floor = maybe(0, 1);
     f.slack_s = maybe(-1e3, 1e3);
     f.next_slack_s = maybe(-1e3, 1e3);
+    f.pace_s = maybe(-1e3, 1e3);
+    f.gap_variation = maybe(0, 100);
+    f.since_arrival_s = rng.uniform(0, 1e4);
     f.waited_s = rng.uniform(0, 1e4);
     f.queue_depth = rng.below(1000);
     f.rate_hz = maybe(0, 1e6);

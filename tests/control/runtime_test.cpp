@@ -144,6 +144,8 @@ TEST_F(RuntimeTest, TheTightestDeadlineAmongThoseWaitingIsSeen) {
   EXPECT_DOUBLE_EQ(*runtime.observation().facts.slack_s, 4);
   EXPECT_DOUBLE_EQ(*runtime.observation().facts.next_slack_s, 1);
   EXPECT_EQ(runtime.observation().facts.queue_depth, 2U);
+  // Slack 4, 1 and none: the second is met where each takes half a second, and no more is asked of the first.
+  EXPECT_DOUBLE_EQ(*runtime.observation().facts.pace_s, 0.5);
 }
 
 TEST_F(RuntimeTest, ParksOnceTheQueueHasBeenEmptyForTheDelay) {
@@ -254,6 +256,23 @@ TEST_F(RuntimeTest, EstimatesTheRequestRateOfASteadyStream) {
   }
   arrive(runtime, 19.9 + 3, 1000);
   EXPECT_LT(*runtime.observation().facts.rate_hz, 1) << "a pause of three time constants fades what was before";
+}
+
+TEST_F(RuntimeTest, TellsRegularArrivalsFromIrregularOnes) {
+  const auto variation_of = [this](const std::vector<double>& gaps_s) {
+    Runtime runtime = make();
+    double now_s = 0;
+    arrive(runtime, now_s, 0);
+    for (const double gap_s : gaps_s) {
+      decide(runtime, now_s, act(2, 0, 4));
+      complete(runtime, now_s + 0.02, 0);
+      arrive(runtime, now_s += gap_s, 1);
+    }
+    return runtime.observation().facts.gap_variation;
+  };
+  EXPECT_FALSE(variation_of({1}).has_value()) << "one gap has no variation";
+  EXPECT_NEAR(*variation_of(std::vector<double>(30, 0.25)), 0, 1e-6);
+  EXPECT_NEAR(*variation_of({1, 3}), 0.5, 1e-9);  // mean 2, standard deviation 1
 }
 
 TEST_F(RuntimeTest, SlowDownFollowsMeasuredOverProfiled) {
