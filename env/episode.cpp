@@ -99,7 +99,7 @@ void Episode::reply(const control::Outcome& outcome) noexcept {
   }
   ++result_.level_counts[outcome.level.index()];
   if (world_.answers != nullptr && world_.answers->correct(outcome.level, outcome.request.image)) ++result_.correct;
-  if (outcome.level < runtime_->builder().floor_level(runtime_->goals())) ++result_.below_floor;
+  if (outcome.level < floor_at_start_) ++result_.below_floor;
   if (want_timeline_) mark(true, &outcome);
 }
 
@@ -127,6 +127,7 @@ void Episode::carry_out(control::Effects& effects) noexcept {
 
 void Episode::decide_now(const policies::Action& action, std::int64_t decision_ns) noexcept {
   control::Effects effects;
+  floor_at_start_ = observation().facts.floor_level;
   runtime_->decide(board_.now_s(), action, decision_ns, effects);
   carry_out(effects);
 }

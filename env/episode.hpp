@@ -46,7 +46,7 @@ struct EpisodeResult {
   double energy_j = 0, active_energy_j = 0;
   double accuracy_sum = 0;  ///< validated accuracy of the served levels
   double overrun_sum = 0;   ///< sum of max(0, latency / target - 1), each cut at 2
-  double floor_kept = 1;    ///< share of served requests at or above the accuracy floor in force
+  double floor_kept = 1;    ///< share of served requests at or above the accuracy floor in force at their start
   double duration_s = 0;
   double max_temperature_c = 0;
   std::vector<double> latencies_s;  ///< of served requests
@@ -133,6 +133,7 @@ class Episode final : public TraceRun {
   double energy_base_j_ = 0, active_base_j_ = 0;
   std::vector<std::optional<double>> pending_;  // deadlines of requests not yet replied to, in arrival order
   std::size_t pending_head_ = 0;
+  LevelId floor_at_start_{0};                   // the floor in force when the running request was decided on
   std::vector<control::Outcome> outcomes_;
   EpisodeResult result_;
 };
