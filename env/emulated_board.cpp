@@ -5,6 +5,7 @@
 
 #include "boards/physics.hpp"
 #include "core/assert.hpp"
+#include "policies/baselines.hpp"
 
 namespace reins::env {
 namespace {
@@ -155,15 +156,8 @@ void EmulatedBoard::park(MappingId mapping, OppId park) noexcept {
 void EmulatedBoard::enqueue() noexcept {
   if (kernel_placed_) {
     const ClusterId cluster = boards::kernel_placement(*board_, task_.util_est());
-    MappingId widest = mapping_;
-    int cores = 0;
-    for (std::size_t m = 0; m < board_->mappings.size(); ++m) {
-      if (board_->mappings[m].cluster == cluster && board_->mappings[m].cores > cores) {
-        cores = board_->mappings[m].cores;
-        widest = MappingId(m);
-      }
-    }
-    place(widest);
+    // A cluster without a mapping takes no work.
+    if (const MappingId widest = policies::widest_mapping(*board_, cluster); widest.valid()) place(widest);
   }
   if (!governed_) return;
   const std::size_t c = board_->mappings[mapping_.index()].cluster.index();
@@ -328,15 +322,7 @@ void EmulatedBoard::tick() noexcept {
     const double util = std::max(task_.util_avg(), task_.util_est());
     const ClusterId fits = boards::kernel_placement(*board_, util);
     if (fits != here && board_->clusters[fits.index()].capacity > cluster.capacity) {
-      MappingId widest = mapping_;
-      int cores = 0;
-      for (std::size_t m = 0; m < board_->mappings.size(); ++m) {
-        if (board_->mappings[m].cluster == fits && board_->mappings[m].cores > cores) {
-          cores = board_->mappings[m].cores;
-          widest = MappingId(m);
-        }
-      }
-      place(widest);
+      if (const MappingId widest = policies::widest_mapping(*board_, fits); widest.valid()) place(widest);
     }
   }
   for (std::size_t c = 0; c < clusters_.size(); ++c) {

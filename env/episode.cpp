@@ -15,6 +15,14 @@ Episode::Episode(const World& world, const control::RuntimeConfig& config)
   runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
 }
 
+policies::Goals goals_after(policies::Goals goals, const data::TraceRow& row) noexcept {
+  if (row.latency_target_s) goals.latency_s = row.latency_target_s;
+  if (row.energy_budget_j) goals.energy_j = row.energy_budget_j;
+  if (row.power_w) goals.power_w = row.power_w;
+  if (row.accuracy_floor) goals.accuracy_floor = row.accuracy_floor;
+  return goals;
+}
+
 void Episode::reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed,
                     bool timeline) {
   trace_ = &trace;
@@ -152,11 +160,7 @@ bool Episode::run_to_decision() noexcept {
       return false;
     } else if (arrival_s <= next_s) {
       const data::TraceRow& row = trace_->rows[next_row_++];
-      policies::Goals goals = runtime_->goals();
-      if (row.latency_target_s) goals.latency_s = row.latency_target_s;
-      if (row.energy_budget_j) goals.energy_j = row.energy_budget_j;
-      if (row.power_w) goals.power_w = row.power_w;
-      if (row.accuracy_floor) goals.accuracy_floor = row.accuracy_floor;
+      const policies::Goals goals = goals_after(runtime_->goals(), row);
       runtime_->set_goals(goals);
       control::Request request;
       request.id = next_row_;

@@ -61,6 +61,9 @@ struct EpisodeResult {
   double mean_accuracy() const noexcept { return served > 0 ? accuracy_sum / static_cast<double>(served) : 0; }
 };
 
+/// The goals in force once `row` has come: what it leaves out stays as it was.
+policies::Goals goals_after(policies::Goals goals, const data::TraceRow& row) noexcept;
+
 /// One Runtime through one trace, stopped at every decision: emulated in virtual time, or live on this machine.
 class TraceRun {
  public:

@@ -76,12 +76,7 @@ Result<bool> LiveRun::next_decision() {
     // What fell due while the engine ran has been waiting since then.
     if (next_row_ < trace_->rows.size() && trace_->rows[next_row_].time_s <= now_s) {
       const data::TraceRow& row = trace_->rows[next_row_++];
-      policies::Goals goals = runtime_->goals();
-      if (row.latency_target_s) goals.latency_s = row.latency_target_s;
-      if (row.energy_budget_j) goals.energy_j = row.energy_budget_j;
-      if (row.power_w) goals.power_w = row.power_w;
-      if (row.accuracy_floor) goals.accuracy_floor = row.accuracy_floor;
-      runtime_->set_goals(goals);
+      runtime_->set_goals(goals_after(runtime_->goals(), row));
       control::Request request;
       request.id = next_row_;
       request.arrival_s = row.time_s;

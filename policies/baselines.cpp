@@ -64,10 +64,7 @@ Action ParetoPolicy::decide(const Observation& observation) noexcept {
   return action;
 }
 
-namespace {
-
-/// The mapping of a cluster with the most cores.
-MappingId widest(const boards::Board& board, ClusterId cluster) {
+MappingId widest_mapping(const boards::Board& board, ClusterId cluster) {
   MappingId best;
   for (std::size_t m = 0; m < board.mappings.size(); ++m) {
     if (board.mappings[m].cluster == cluster &&
@@ -78,13 +75,11 @@ MappingId widest(const boards::Board& board, ClusterId cluster) {
   return best;
 }
 
-}  // namespace
-
 std::vector<StaticSetting> governor_settings(const boards::Board& board) {
   ClusterId little, big;
   for (std::size_t c = 0; c < board.clusters.size(); ++c) {
     const ClusterId id(c);
-    if (board.clusters[c].kind != boards::UnitKind::kCpu || !widest(board, id).valid()) continue;
+    if (board.clusters[c].kind != boards::UnitKind::kCpu || !widest_mapping(board, id).valid()) continue;
     if (!little.valid() || board.clusters[c].capacity < board.clusters[little.index()].capacity) little = id;
     if (!big.valid() || board.clusters[c].capacity > board.clusters[big.index()].capacity) big = id;
   }
@@ -98,7 +93,7 @@ std::vector<StaticSetting> governor_settings(const boards::Board& board) {
       setting.governor = true;
       setting.action.governor = governor;
       setting.action.kernel_placed = kernel;
-      setting.action.mapping = widest(board, cluster);
+      setting.action.mapping = widest_mapping(board, cluster);
       setting.action.opp = OppId(0);
       setting.name = std::string(boards::name_of(governor)) + "/" + std::string(placement);
       settings.push_back(setting);

@@ -69,6 +69,9 @@ struct StaticSetting {
   bool governor = false;
 };
 
+/// The mapping of a cluster with the most cores, where a kernel would spread the work; none where the cluster has none.
+MappingId widest_mapping(const boards::Board& board, ClusterId cluster);
+
 /// Every governor on every placement: all-little and all-big (the smallest and the biggest CPU cluster with all its
 /// cores) and kernel-like.
 std::vector<StaticSetting> governor_settings(const boards::Board& board);
