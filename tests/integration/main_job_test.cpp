@@ -1,11 +1,8 @@
 // tests/integration/main_job_test.cpp: the main job through the built binary, as a user runs it: profile, train,
 // freeze, eval; and what each stage says to bad input.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -13,6 +10,7 @@
 
 #include "core/file.hpp"
 #include "tests/support/matchers.hpp"
+#include "tests/support/run_program.hpp"
 
 namespace reins::testing {
 namespace {
@@ -22,22 +20,8 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
 
-struct Ran {
-  int code = -1;
-  std::string output;  // both streams
-};
-
 Ran reins(const std::string& arguments) {
-  Ran ran;
-  const std::string line = std::string(REINS_BINARY_DIR) + "/bin/reins " + arguments + " 2>&1 </dev/null";
-  FILE* pipe = ::popen(line.c_str(), "r");
-  if (pipe == nullptr) return ran;
-  std::array<char, 4096> buffer;
-  for (std::size_t n = 0; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
-    ran.output.append(buffer.data(), n);
-  const int status = ::pclose(pipe);
-  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return ran;
+  return run_program(std::string(REINS_BINARY_DIR) + "/bin/reins " + arguments);
 }
 
 class MainJob : public ::testing::Test {

@@ -1,14 +1,12 @@
 // tests/workload/program_test.cpp: reins-workload as a user runs it: output, exit codes, one line for what is wrong.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "tests/serving/running_server.hpp"
 #include "tests/support/matchers.hpp"
+#include "tests/support/run_program.hpp"
 
 namespace reins::testing {
 namespace {
@@ -16,21 +14,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-struct Ran {
-  int code = -1;
-  std::string output;
-};
-
 Ran run(const std::string& arguments, bool with_errors = true) {
-  Ran ran;
-  FILE* pipe = ::popen((REINS_WORKLOAD " " + arguments + (with_errors ? " 2>&1" : "")).c_str(), "r");
-  if (pipe == nullptr) return ran;
-  std::array<char, 4096> buffer{};
-  for (std::size_t n = 0; (n = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;)
-    ran.output.append(buffer.data(), n);
-  const int status = ::pclose(pipe);
-  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return ran;
+  return run_program(REINS_WORKLOAD " " + arguments, with_errors);
 }
 
 serving::ServerOptions cifar_sized() {
@@ -81,7 +66,7 @@ TEST(WorkloadProgram, BadInputIsOneLineAndAnExitCode) {
       {"--connect ipc:///nowhere/at/all --connect-timeout 0.1", 1, "no server answers"},
       {"--connect nonsense", 2, "nonsense: not an address"},
       {"--trace /nowhere/trace.csv", 2, "/nowhere/trace.csv"},
-      {"--generate sometimes", 2, "bursty, poisson or periodic"},
+      {"--generate sometimes", 2, "bursty, poisson, periodic or batched"},
       {"--rate -3", 2, "--rate"},
       {"--rate x", 2, "--rate"},
       {"--data /nowhere", 2, "/nowhere"},
