@@ -243,9 +243,9 @@ void register_eval(CLI::App& app, int& exit_code) {
       ->add_option("--loads", options->loads, "share of the full network's capacity at the top frequency, e.g. 0.1,0.6")
       ->delimiter(',')
       ->check(CLI::Range(0.001, 10.0));
-  command->add_option("--arrivals", options->arrivals, "periodic, poisson, bursty")
+  command->add_option("--arrivals", options->arrivals, "periodic, poisson, bursty, batched")
       ->delimiter(',')
-      ->check(CLI::IsMember({"periodic", "poisson", "bursty"}));
+      ->check(CLI::IsMember({"periodic", "poisson", "bursty", "batched"}));
   command
       ->add_option("--targets", options->targets, "latency targets, x fastest full network: 1.1,1.5,2.5,5 or changing")
       ->delimiter(',')

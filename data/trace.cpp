@@ -122,12 +122,12 @@ std::string format_trace(const Trace& trace) {
 }
 
 std::string_view name_of(Arrivals arrivals) noexcept {
-  constexpr std::array<std::string_view, 3> kNames{"periodic", "poisson", "bursty"};
+  constexpr std::array<std::string_view, kArrivals.size()> kNames{"periodic", "poisson", "bursty", "batched"};
   return kNames[static_cast<std::size_t>(arrivals)];
 }
 
 std::optional<Arrivals> arrivals_named(std::string_view name) noexcept {
-  for (const Arrivals arrivals : {Arrivals::kPeriodic, Arrivals::kPoisson, Arrivals::kBursty}) {
+  for (const Arrivals arrivals : kArrivals) {
     if (name_of(arrivals) == name) return arrivals;
   }
   return std::nullopt;
@@ -139,12 +139,16 @@ namespace {
 std::vector<double> arrival_times(const TraceConfig& config, Rng rng) {
   const double mean_gap_s = config.full_latency_s / config.load;
   std::vector<double> times;
-  if (config.arrivals == Arrivals::kPeriodic) {
-    const double phase_s = rng.uniform() * mean_gap_s;
-    for (std::size_t i = 0; i < kMaxRows; ++i) {
-      const double time_s = phase_s + static_cast<double>(i) * mean_gap_s;
+  if (config.arrivals == Arrivals::kPeriodic || config.arrivals == Arrivals::kBatched) {
+    const bool batched = config.arrivals == Arrivals::kBatched;
+    const double period_s = mean_gap_s * (batched ? kMeanBatch : 1);
+    const double phase_s = rng.uniform() * period_s;
+    for (std::size_t i = 0; times.size() < kMaxRows; ++i) {
+      const double time_s = phase_s + static_cast<double>(i) * period_s;
       if (time_s >= config.duration_s) break;
-      times.push_back(time_s);
+      do {
+        times.push_back(time_s);
+      } while (batched && rng.uniform() >= 1 / kMeanBatch);
     }
     return times;
   }

@@ -1,6 +1,7 @@
 // data/trace.hpp: requests over time with the goals in force, their CSV file, and the seeded generator of traces.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -35,7 +36,9 @@ Result<Trace> read_trace(const std::filesystem::path& path);
 Result<Trace> parse_trace(std::string_view text, std::string_view where);
 std::string format_trace(const Trace& trace);
 
-enum class Arrivals : std::uint8_t { kPeriodic, kPoisson, kBursty };
+enum class Arrivals : std::uint8_t { kPeriodic, kPoisson, kBursty, kBatched };
+inline constexpr std::array kArrivals{Arrivals::kPeriodic, Arrivals::kPoisson, Arrivals::kBursty, Arrivals::kBatched};
+inline constexpr double kMeanBatch = 12;
 std::string_view name_of(Arrivals arrivals) noexcept;
 std::optional<Arrivals> arrivals_named(std::string_view name) noexcept;
 
@@ -54,9 +57,10 @@ struct TraceConfig {
 };
 
 /// Same config and seed, same trace, on every machine. Bursty: a two-state Markov-modulated Poisson process whose
-/// bursts run at `3 x` the mean rate for a quarter of the time and whose lulls make up for it. Every row carries its
-/// goals; floors that are all 0 are left out. The arrivals do not depend on the goals. load, full_latency_s and
-/// duration_s are positive.
+/// bursts run at `3 x` the mean rate for a quarter of the time and whose lulls make up for it. Batched: frames at a
+/// fixed period bring several requests at once, kMeanBatch on average (geometric). Every row carries its goals; floors
+/// that are all 0 are left out. The arrivals do not depend on the goals. load, full_latency_s and duration_s are
+/// positive.
 Trace generate_trace(const TraceConfig& config, std::uint64_t seed);
 
 /// Camera arrivals (columns Time, Frames After Filter, latency_constraint): a row is its number of requests at that

@@ -333,15 +333,12 @@ Result<std::vector<Cell>> make_grid(const GridConfig& config, const env::World& 
               if (camera.rows.empty()) continue;
               cell.traces.push_back(std::move(camera));
             } else {
-              if (arrival == "periodic")
-                trace.arrivals = data::Arrivals::kPeriodic;
-              else if (arrival == "poisson")
-                trace.arrivals = data::Arrivals::kPoisson;
-              else if (arrival == "bursty")
-                trace.arrivals = data::Arrivals::kBursty;
-              else
-                return fail(ErrorKind::kUsage, "arrivals are periodic, poisson or bursty, not '" + arrival + "'",
-                            "--arrivals");
+              const auto arrivals = data::arrivals_named(arrival);
+              if (!arrivals) {
+                return fail(ErrorKind::kUsage,
+                            "arrivals are periodic, poisson, bursty or batched, not '" + arrival + "'", "--arrivals");
+              }
+              trace.arrivals = *arrivals;
               cell.traces.push_back(data::generate_trace(trace, rng.next()));
             }
             cell.seeds.push_back(rng.next());

@@ -42,7 +42,7 @@ struct Row {
 /// Traces that share their place in the grid.
 struct Cell {
   double load = 0;
-  std::string arrivals;  ///< periodic, poisson, bursty, camera
+  std::string arrivals;  ///< periodic, poisson, bursty, batched, camera
   std::string targets;   ///< "1.1x", ..., "changing"
   std::string floors;    ///< "L1".."LN" constant, "changing", "top"
   std::vector<data::Trace> traces;

@@ -48,8 +48,8 @@ void declare(CLI::App& app, Arguments& a) {
       "Exit code: 0 done, 1 failed (no server there, or it was lost on the way), 2 usage.");
   app.add_option("--connect", a.connect, "the server: tcp://HOST:PORT or ipc://PATH")->capture_default_str();
   auto* trace = app.add_option("--trace", a.trace, "replay this CSV file (time_s, app, latency_target_s, ...)");
-  auto* generate =
-      app.add_option("--generate", a.generate, "make a trace: bursty, poisson or periodic")->capture_default_str();
+  auto* generate = app.add_option("--generate", a.generate, "make a trace: bursty, poisson, periodic or batched")
+                       ->capture_default_str();
   generate->excludes(trace);
   app.add_option("--rate", a.load.rate_hz, "mean requests a second")->capture_default_str()->excludes(trace);
   app.add_option("--duration", a.load.duration_s, "seconds")->capture_default_str()->excludes(trace);
@@ -93,7 +93,7 @@ Result<data::Trace> trace_of(const Arguments& a) {
   const auto arrivals = data::arrivals_named(a.generate);
   if (!arrivals) {
     return fail(ErrorKind::kUsage, "'" + a.generate + "' is no way to arrive", "--generate",
-                "bursty, poisson or periodic");
+                "bursty, poisson, periodic or batched");
   }
   load.arrivals = *arrivals;
   return workload::make_load(load);

@@ -103,7 +103,7 @@ double dispersion(const Trace& trace, double window_s) {
 }
 
 TEST(Generator, MeetsTheLoadWithEveryKindOfArrival) {
-  for (const Arrivals arrivals : {Arrivals::kPeriodic, Arrivals::kPoisson, Arrivals::kBursty}) {
+  for (const Arrivals arrivals : kArrivals) {
     const Trace trace = generate_trace(long_config(arrivals), 3);
     // Poisson counts spread by 1/sqrt(n) = 0.3 %; bursts by about 5 times that: 3 % is beyond chance for all.
     EXPECT_NEAR(static_cast<double>(trace.rows.size()) / 1e5, 1, 0.03) << name_of(arrivals);
@@ -119,6 +119,20 @@ TEST(Generator, ArrivalsDifferInHowTheyCluster) {
   EXPECT_LT(dispersion(generate_trace(long_config(Arrivals::kPeriodic), 3), 2.0), 0.01);
   EXPECT_NEAR(dispersion(generate_trace(long_config(Arrivals::kPoisson), 3), 2.0), 1, 0.15);
   EXPECT_GT(dispersion(generate_trace(long_config(Arrivals::kBursty), 3), 2.0), 4);
+}
+
+TEST(Generator, BatchesComeTogetherAtAPeriod) {
+  const Trace trace = generate_trace(long_config(Arrivals::kBatched), 3);
+  std::map<double, int> sizes;
+  for (const TraceRow& row : trace.rows) ++sizes[row.time_s];
+  // 4000 s in periods of 12 gaps of 0.04 s; geometric sizes: mean 12 within 3 %, and a 12th of them a single request.
+  EXPECT_NEAR(static_cast<double>(sizes.size()), 4000 / (12 * 0.04), 1);
+  int single = 0;
+  for (auto it = sizes.begin(); std::next(it) != sizes.end(); ++it) {
+    EXPECT_NEAR(std::next(it)->first - it->first, 12 * 0.04, 1e-9);
+    single += it->second == 1 ? 1 : 0;
+  }
+  EXPECT_NEAR(single / static_cast<double>(sizes.size()), 1.0 / 12, 0.01);
 }
 
 TEST(Generator, SameSeedSameTraceOtherSeedOtherTrace) {
