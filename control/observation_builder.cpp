@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/assert.hpp"
 
@@ -18,6 +19,15 @@ float log_ratio(double ratio) noexcept {
 
 float clamped(double value, double low, double high) noexcept {
   return static_cast<float>(std::clamp(value, low, high));
+}
+
+/// A mapping's points as the observation tells them apart: all, or at most 16 evenly spread ones.
+std::size_t rungs(const policies::MappingSlot& slot) noexcept {
+  return std::min<std::size_t>(slot.freq_khz.size(), 16);
+}
+std::size_t rung(const policies::MappingSlot& slot, std::size_t k) noexcept {
+  const std::size_t last = rungs(slot) - 1;
+  return last == 0 ? 0 : (k * (slot.freq_khz.size() - 1) + last / 2) / last;
 }
 
 /// Appends features in the order of the table.
@@ -42,12 +52,20 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   const LevelId full(space.levels - 1);
   full_latency_s_ = profile.fastest_s(full);
   // The reference energy is what the full network costs where it is fastest: the scale of "as fast as it goes".
-  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
-    for (std::size_t o = 0; o < space.mappings[m].freq_khz.size(); ++o) {
-      const policies::ProfilePoint* point = profile.at(full, MappingId(m), OppId(o));
-      if (point != nullptr && point->latency_s == full_latency_s_ && point->energy_j) energy_ref_j_ = *point->energy_j;
+  const auto cost_where_fastest = [&](LevelId level) {
+    std::optional<double> energy_j;
+    for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+      for (std::size_t o = 0; o < space.mappings[m].freq_khz.size(); ++o) {
+        const policies::ProfilePoint* point = profile.at(level, MappingId(m), OppId(o));
+        if (point != nullptr && point->latency_s == profile.fastest_s(level) && point->energy_j)
+          energy_j = point->energy_j;
+      }
     }
-  }
+    return energy_j;
+  };
+  energy_ref_j_ = cost_where_fastest(full).value_or(1);
+  for (std::size_t l = 0; l < space.levels; ++l)
+    level_ref_j_[l] = cost_where_fastest(LevelId(l)).value_or(energy_ref_j_);
 
   auto add = [this](std::string name, std::string unit, std::string normaliser) {
     spec_.features.push_back({std::move(name), std::move(unit), std::move(normaliser), false});
@@ -63,6 +81,7 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   add_optional("power_cap", "W", "log2(x / reference power) / 4");
   add_optional("energy_budget", "J", "log2(x / energy_ref) / 4");
   add_optional("rate", "1/s", "log2(x * full_latency) / 4");
+  add_optional("demand", "1", "log2(full_latency / mean gap) / 4");
   add_optional("gap_variation", "1", "x, clamped to 0..2");
   add("arrival_phase", "1", "time since the newest request x rate / 2, clamped to 0..2; 0 without a rate");
   add("queue_depth", "1", "log2(1 + x) / 4, clamped to 0..1.5");
@@ -83,14 +102,26 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   add("slow_down", "1", "(x - 1) * 2, clamped to -1..1");
   for (const policies::MappingSlot& slot : space.mappings) add("present." + slot.name, "1", "one-hot");
   add("present_level", "1", "level / (levels - 1)");
-  bool any_dvfs = false;
-  for (const auto& slot : space.mappings) any_dvfs = any_dvfs || slot.freq_khz.size() > 1;
-  if (any_dvfs) add("present_freq", "1", "frequency / top frequency of its cluster");
+  any_dvfs_ = std::any_of(space.mappings.begin(), space.mappings.end(),
+                          [](const policies::MappingSlot& slot) { return slot.freq_khz.size() > 1; });
+  if (any_dvfs_) add("present_freq", "1", "frequency / top frequency of its cluster");
   for (const policies::MappingSlot& slot : space.mappings) {
     add("reach." + slot.name, "1",
         "log2(slack / profiled latency at the floor level and the highest allowed frequency) / 4; 1.5 without a "
         "target");
     add("pace." + slot.name, "1", "the same for the pace that meets every deadline in the queue");
+    add("need." + slot.name, "1",
+        "relative frequency of the slowest allowed point whose profiled latency at the floor level is within the "
+        "slack; "
+        "1.25 where none is");
+    add("margin." + slot.name, "1", "(slack / latency there - 1) * 4, clamped to -1..1.5; 1.5 without a target");
+    for (std::size_t k = 0; k < rungs(slot); ++k) {
+      add("keeps." + slot.name + "." + std::to_string(k + 1), "1",
+          "(pace / profiled latency at point " + std::to_string(rung(slot, k) + 1) +
+              " - 0.98) / 0.12, clamped to 0..1: as a ladder, so that a sharp edge between two points is easily "
+              "learnt");
+    }
+    if (profile.has_energy()) add("cost." + slot.name, "J", "log2(profiled energy at need / energy_ref) / 4");
   }
   REINS_ASSERT(spec_.size() <= policies::kMaxFeatures);
 }
@@ -126,6 +157,7 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
   out.put(goals.power_w.has_value(), log_ratio(goals.power_w.value_or(1) * full_latency_s_ / energy_ref_j_));
   out.put(goals.energy_j.has_value(), log_ratio(goals.energy_j.value_or(1) / energy_ref_j_));
   out.put(facts.rate_hz.has_value(), log_ratio(facts.rate_hz.value_or(1) * full_latency_s_));
+  out.put(facts.mean_gap_s.has_value(), log_ratio(full_latency_s_ / facts.mean_gap_s.value_or(1)));
   out.put(facts.gap_variation.has_value(), clamped(facts.gap_variation.value_or(0), 0, 2));
   out.put(clamped(facts.since_arrival_s * facts.rate_hz.value_or(0) / 2, 0, 2));
   out.put(clamped(std::log2(1 + static_cast<double>(facts.queue_depth)) / 4, 0, 1.5));
@@ -150,15 +182,13 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
     out.put(static_cast<float>(static_cast<double>(opps[cap].freq_khz) / static_cast<double>(opps.back().freq_khz)));
   }
   out.put(clamped((facts.slow_down - 1) * 2, -1, 1));
-  bool any_dvfs = false;
   for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
     out.put(facts.present.mapping == MappingId(m) ? 1.0F : 0.0F);
-    any_dvfs = any_dvfs || space_.mappings[m].freq_khz.size() > 1;
   }
   out.put(facts.present.level.valid() && space_.levels > 1
               ? static_cast<float>(facts.present.level.index()) / static_cast<float>(space_.levels - 1)
               : 0.0F);
-  if (any_dvfs) {
+  if (any_dvfs_) {
     float relative = 0;
     if (facts.present.mapping.valid() && facts.present.opp.valid()) {
       const auto& slot = space_.mappings[facts.present.mapping.index()];
@@ -166,18 +196,41 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
     }
     out.put(relative);
   }
+  constexpr double kEver = std::numeric_limits<double>::infinity();
+  const double slack_s = facts.slack_s.value_or(kEver);
+  const double pace_s = std::min(slack_s, facts.pace_s.value_or(slack_s));
   for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
-    if (!facts.slack_s.has_value()) {
-      out.put(1.5F);
-      out.put(1.5F);
-      continue;
+    const policies::MappingSlot& slot = space_.mappings[m];
+    const auto top = static_cast<std::int32_t>(slot.freq_khz.size()) - 1;
+    const std::int32_t highest = std::clamp(facts.cap[slot.cluster.index()], 0, top);
+    // Points that were not profiled count as unreachable; where even the highest one was not, as fast as any.
+    const auto latency_s = [&](std::int32_t opp) {
+      const policies::ProfilePoint* point = profile_.at(facts.floor_level, MappingId(m), OppId(opp));
+      return point != nullptr ? point->latency_s * facts.slow_down : opp == highest ? full_latency_s_ : kEver;
+    };
+    const auto slowest_within = [&](double time_s) {
+      std::int32_t opp = 0;
+      while (opp <= highest && latency_s(opp) > time_s) ++opp;
+      return opp;
+    };
+    const auto relative = [&](std::int32_t opp) {
+      return opp > highest ? 1.25F : slot.relative[static_cast<std::size_t>(opp)];
+    };
+    const double fastest_s = latency_s(highest);
+    const std::int32_t need = slowest_within(slack_s);
+    const std::int32_t reached = std::min(need, highest);
+    out.put(facts.slack_s ? log_ratio(slack_s / fastest_s) : 1.5F);
+    out.put(facts.slack_s ? log_ratio(pace_s / fastest_s) : 1.5F);
+    out.put(relative(need));
+    out.put(facts.slack_s ? clamped((slack_s / latency_s(reached) - 1) * 4, -1, 1.5) : 1.5F);
+    for (std::size_t k = 0; k < rungs(slot); ++k) {
+      const auto opp = static_cast<std::int32_t>(rung(slot, k));
+      out.put(opp > highest ? 0.0F : facts.slack_s ? clamped((pace_s / latency_s(opp) - 0.98) / 0.12, 0, 1) : 1.0F);
     }
-    const auto top = static_cast<std::int32_t>(space_.mappings[m].freq_khz.size()) - 1;
-    const OppId highest(std::clamp(facts.cap[space_.mappings[m].cluster.index()], 0, top));
-    const policies::ProfilePoint* point = profile_.at(facts.floor_level, MappingId(m), highest);
-    const double fastest_s = point == nullptr ? full_latency_s_ : point->latency_s * facts.slow_down;
-    out.put(log_ratio(*facts.slack_s / fastest_s));
-    out.put(log_ratio(facts.pace_s.value_or(*facts.slack_s) / fastest_s));
+    if (profile_.has_energy()) {
+      const policies::ProfilePoint* point = profile_.at(facts.floor_level, MappingId(m), OppId(reached));
+      out.put(log_ratio(point != nullptr && point->energy_j ? *point->energy_j / energy_ref_j_ : 1));
+    }
   }
   REINS_ASSERT(observation.size == spec_.size());
 }

@@ -2,6 +2,8 @@
 // it.
 #pragma once
 
+#include <array>
+
 #include "boards/board.hpp"
 #include "policies/observation.hpp"
 #include "policies/profile.hpp"
@@ -18,6 +20,8 @@ class ObservationBuilder {
   const policies::ObservationSpec& spec() const noexcept { return spec_; }
   double full_latency_s() const noexcept { return full_latency_s_; }
   double energy_ref_j() const noexcept { return energy_ref_j_; }
+  /// What that level costs where it is fastest; energy_ref_j() for the full one, and where energy was not profiled.
+  double energy_ref_j(LevelId level) const noexcept { return level_ref_j_[level.index()]; }
 
   /// The lowest level whose accuracy meets the floor; the full one where none does or there is no floor to meet below
   /// it.
@@ -33,6 +37,8 @@ class ObservationBuilder {
   policies::ObservationSpec spec_;
   double full_latency_s_ = 1;
   double energy_ref_j_ = 1;
+  std::array<double, policies::kMaxLevels> level_ref_j_{};
+  bool any_dvfs_ = false;
 };
 
 }  // namespace reins::control

@@ -59,6 +59,8 @@ void Runtime::arrive(double now_s, const Request& request, Effects& effects) noe
     const double keep = std::exp(-gap_s / config_.rate_tau_s);
     const double gap_rate_hz = 1 / gap_s;
     ++gaps_;
+    const double demand_gain = std::max(config_.demand_gain, 1 / static_cast<double>(gaps_));
+    long_gap_s_ += demand_gain * (gap_s - long_gap_s_);
     const double gain = std::max(config_.gap_gain, 1 / static_cast<double>(gaps_));
     gap_mean_s_ += gain * (gap_s - gap_mean_s_);
     gap_square_s2_ += gain * (gap_s * gap_s - gap_square_s2_);
@@ -114,6 +116,7 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
     facts.pace_s = facts.pace_s.has_value() ? std::min(*facts.pace_s, pace_s) : pace_s;
   }
   facts.rate_hz = rate_hz_;
+  if (gaps_ > 0) facts.mean_gap_s = long_gap_s_;
   if (gaps_ >= 2 && gap_mean_s_ > 0) {
     facts.gap_variation = std::sqrt(std::max(0.0, gap_square_s2_ / (gap_mean_s_ * gap_mean_s_) - 1));
   }

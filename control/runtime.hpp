@@ -20,7 +20,8 @@ struct RuntimeConfig {
   double decision_interval_s =
       0;                    ///< 0: a decision at every start of service; else the last one stands for this long. 0..60
   double rate_tau_s = 1.0;  ///< time constant of the request rate's moving average, seconds. 0.01..60
-  double gap_gain = 0.1;    ///< weight of a new gap in the moving averages behind the gaps' variation. 0.001..1
+  double demand_gain = 0.02;    ///< weight of a new gap in the long-run mean gap. 0.0001..1
+  double gap_gain = 0.1;        ///< weight of a new gap in the moving averages behind the gaps' variation. 0.001..1
   double slow_down_gain = 0.1;  ///< weight of a new run in the slow-down's moving average. 0..1
   ShieldConfig shield;
   EnergyAccount::Config energy;
@@ -104,6 +105,7 @@ class Runtime {
   std::optional<double> last_arrival_s_;
   std::optional<double> rate_hz_;
   double gap_mean_s_ = 0, gap_square_s2_ = 0;  // moving averages behind the gaps' variation
+  double long_gap_s_ = 0;
   std::uint64_t gaps_ = 0;
   std::optional<double> last_latency_s_, last_energy_j_;
   double last_finish_s_ = 0;

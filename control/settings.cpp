@@ -17,7 +17,7 @@ struct Knob {
   void (*set)(RuntimeConfig&, double);
 };
 
-constexpr std::array<Knob, 13> kKnobs{{
+constexpr std::array<Knob, 14> kKnobs{{
     {"queue_limit", 1, 256, [](const RuntimeConfig& c) { return static_cast<double>(c.queue_limit); },
      [](RuntimeConfig& c, double v) { c.queue_limit = static_cast<std::size_t>(v); }},
     {"park_delay_s", 0, 10, [](const RuntimeConfig& c) { return c.park_delay_s; },
@@ -26,6 +26,8 @@ constexpr std::array<Knob, 13> kKnobs{{
      [](RuntimeConfig& c, double v) { c.decision_interval_s = v; }},
     {"rate_tau_s", 0.01, 60, [](const RuntimeConfig& c) { return c.rate_tau_s; },
      [](RuntimeConfig& c, double v) { c.rate_tau_s = v; }},
+    {"demand_gain", 0.0001, 1, [](const RuntimeConfig& c) { return c.demand_gain; },
+     [](RuntimeConfig& c, double v) { c.demand_gain = v; }},
     {"gap_gain", 0.001, 1, [](const RuntimeConfig& c) { return c.gap_gain; },
      [](RuntimeConfig& c, double v) { c.gap_gain = v; }},
     {"slow_down_gain", 0, 1, [](const RuntimeConfig& c) { return c.slow_down_gain; },

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "boards/physics.hpp"
 
@@ -73,31 +74,38 @@ Admission Shield::admit(const policies::Observation& observation, const policies
 
   const unsigned wanted_broken = broken(facts, action.mapping, action.level, action.opp);
   if (wanted_broken != 0) {
-    // The least grave choice; among equals the nearest to what was wanted: same mapping and level first (the operating
-    // point that differs least), then whatever the profile says is cheapest.
-    unsigned best_broken = wanted_broken;
-    int best_distance = std::numeric_limits<int>::max();
-    double best_cost = std::numeric_limits<double>::infinity();
+    // The least grave choice. Among equals that are late, the least late: those behind it wait less. Among equals in
+    // time, the nearest to what was wanted: same mapping and level first (the operating point that differs least), then
+    // whatever the profile says is cheapest.
+    struct Rank {
+      unsigned broken;
+      double first, second;
+      bool operator<(const Rank& other) const noexcept {
+        return std::tie(broken, first, second) < std::tie(other.broken, other.first, other.second);
+      }
+    };
+    const auto rank = [&](MappingId m, LevelId l, OppId o, const policies::ProfilePoint& point) -> Rank {
+      const unsigned b = broken(facts, m, l, o);
+      if ((b & kLate) != 0) return {b, predicted_s(facts, m, l, o), 0};
+      const int distance = (m == wanted.mapping ? 0 : 2) + (l == wanted.level ? 0 : 1);
+      return {b, static_cast<double>(distance),
+              distance == 0 ? std::abs(static_cast<double>(o.value - wanted.opp.value))
+                            : point.energy_j.value_or(point.latency_s)};
+    };
+    Rank best{wanted_broken, std::numeric_limits<double>::infinity(), 0};
+    const policies::ProfilePoint* asked = profile_.at(wanted.level, wanted.mapping, wanted.opp);
+    if (asked != nullptr) best = rank(wanted.mapping, wanted.level, wanted.opp, *asked);
     for (std::size_t mi = 0; mi < space_.mappings.size(); ++mi) {
       const MappingId m(mi);
-      if (!mask.allows(m)) continue;
       for (std::size_t li = 0; li < space_.levels; ++li) {
         const LevelId l(li);
-        if (!mask.allows(l)) continue;
-        const int distance = (m == wanted.mapping ? 0 : 2) + (l == wanted.level ? 0 : 1);
         for (std::size_t oi = 0; oi < space_.opps(m); ++oi) {
           const OppId o(oi);
-          if (!mask.allows(m, o)) continue;
-          const unsigned b = broken(facts, m, l, o);
-          if (b > best_broken || b == wanted_broken) continue;  // no better than what was wanted: that stands
           const policies::ProfilePoint* point = profile_.at(l, m, o);
-          if (point == nullptr) continue;
-          const double cost = distance == 0 ? std::abs(static_cast<double>(o.value - wanted.opp.value))
-                                            : point->energy_j.value_or(point->latency_s);
-          if (b < best_broken || distance < best_distance || (distance == best_distance && cost < best_cost)) {
-            best_broken = b;
-            best_distance = distance;
-            best_cost = cost;
+          if (!mask.allows(l) || !mask.allows(m, o) || point == nullptr) continue;
+          const Rank candidate = rank(m, l, o, *point);
+          if (candidate < best) {
+            best = candidate;
             action.mapping = m;
             action.level = l;
             action.opp = o;

@@ -23,7 +23,7 @@ struct Admission {
 };
 
 /// Pure given its inputs; allocates nothing. Order of what wins: caps and floors (the mask), heat, power cap, deadline,
-/// energy budget, dwell time. Where nothing meets the deadline the policy's choice stands.
+/// energy budget, dwell time. Where nothing meets the deadline, what is least late.
 class Shield {
  public:
   Shield(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,

@@ -25,7 +25,8 @@ struct Situation {
   std::optional<double> next_slack_s;  ///< time left to the tightest deadline among those waiting
   std::optional<double>
       pace_s;  ///< longest mean service time with which all those deadlines are met: least slack of the i-th / i
-  std::optional<double> rate_hz;  ///< request rate, exponentially averaged
+  std::optional<double> rate_hz;     ///< request rate, exponentially averaged
+  std::optional<double> mean_gap_s;  ///< between arrivals, over some fifty of them: the demand in the long run
   std::optional<double>
       gap_variation;  ///< coefficient of variation of the gaps between requests, exponentially averaged; 0: periodic
   double since_arrival_s = 0;  ///< time since the newest request came in
@@ -43,7 +44,7 @@ struct Situation {
   LevelId floor_level;  ///< the lowest level that meets the accuracy floor (the full one where none does)
 };
 
-inline constexpr std::size_t kMaxFeatures = 96;
+inline constexpr std::size_t kMaxFeatures = 192;
 
 /// One line of the observation table.
 struct FeatureSpec {

@@ -95,15 +95,43 @@ TEST_F(ObservationTest, FeaturesByHand) {
   EXPECT_FLOAT_EQ(feature("reach.big-x2"), static_cast<float>(std::log2(0.16 * 0.6 / 0.02) / 4));
   facts().pace_s = 0.04;  // two more wait, due soon
   EXPECT_FLOAT_EQ(feature("pace.big-x2"), static_cast<float>(std::log2(0.04 * 0.6 / 0.02) / 4));
+  facts().mean_gap_s = 0.32;
+  EXPECT_FLOAT_EQ(feature("demand"), -0.5F);  // log2(0.08 / 0.32) / 4
+}
+
+TEST_F(ObservationTest, SaysWhichPointIsNeededAndByWhatMargin) {
+  facts().cap = {2, 3, 0, 0};  // big up to 1600 of 2000 MHz
+  facts().goals.accuracy_floor = 0.7;
+  facts().slack_s = 0.15;  // the full network on big-x2 takes 0.4, 0.2, 0.133, 0.1 s there
+  EXPECT_FLOAT_EQ(feature("need.big-x2"), 0.6F);
+  EXPECT_FLOAT_EQ(feature("margin.big-x2"), static_cast<float>((0.15 * 0.6 / 0.08 - 1) * 4));
+  EXPECT_FLOAT_EQ(feature("cost.big-x2"),
+                  static_cast<float>(std::log2(MadeUp::busy_w(2, 0.6) * 0.08 / 0.6 / builder_.energy_ref_j()) / 4));
+  EXPECT_FLOAT_EQ(feature("keeps.big-x2.2"), 0);  // 0.2 s
+  EXPECT_FLOAT_EQ(feature("keeps.big-x2.3"), 1);  // 12.5 % to spare
+  EXPECT_FLOAT_EQ(feature("keeps.big-x2.5"), 0) << "above the cap";
+  facts().slow_down = 1.1;  // 0.147 s at 1200 MHz: in time by 2.3 %
+  EXPECT_FLOAT_EQ(feature("need.big-x2"), 0.6F);
+  EXPECT_NEAR(feature("keeps.big-x2.3"), (0.15 * 0.6 / 0.08 / 1.1 - 0.98) / 0.12, 1e-5);
+  // On big-x1 nothing is in time: the highest allowed point is what there is.
+  EXPECT_FLOAT_EQ(feature("need.big-x1"), 1.25F);
+  EXPECT_LT(feature("margin.big-x1"), 0);
+  facts().slow_down = 1;
+  facts().pace_s = 0.09;  // more are waiting: faster than any allowed point
+  EXPECT_FLOAT_EQ(feature("need.big-x2"), 0.6F) << "for the request at hand";
+  EXPECT_FLOAT_EQ(feature("keeps.big-x2.4"), 0) << "for the queue";
 }
 
 TEST_F(ObservationTest, WhatIsAbsentIsFlaggedAbsent) {
-  for (const char* name :
-       {"latency_target", "slack", "power_cap", "energy_budget", "rate", "next_slack", "last_latency", "last_energy"}) {
+  for (const char* name : {"latency_target", "slack", "power_cap", "energy_budget", "rate", "demand", "next_slack",
+                           "last_latency", "last_energy"}) {
     EXPECT_EQ(feature(name), 0) << name;
     EXPECT_EQ(feature(name, true), 0) << name;
   }
   EXPECT_EQ(feature("reach.big-x2"), 1.5F) << "no target: everything reaches it";
+  EXPECT_EQ(feature("margin.big-x2"), 1.5F);
+  EXPECT_EQ(feature("need.big-x2"), 0.2F);
+  EXPECT_EQ(feature("keeps.big-x2.1"), 1);
 }
 
 TEST_F(ObservationTest, TheTableHasEachNameOnceAndNoEnergyWhereThereIsNone) {
@@ -140,6 +168,7 @@ TEST_F(ObservationTest, EveryFeatureStaysInRangeWhateverIsSensed) {
     f.waited_s = rng.uniform(0, 1e4);
     f.queue_depth = rng.below(1000);
     f.rate_hz = maybe(0, 1e6);
+    f.mean_gap_s = maybe(1e-6, 1e4);
     f.last_latency_s = maybe(0, 1e3);
     f.last_energy_j = maybe(-1, 1e3);
     f.last_age_s = rng.uniform(0, 1e6);

@@ -248,6 +248,7 @@ TEST_F(RuntimeTest, EstimatesTheRequestRateOfASteadyStream) {
     arrive(runtime, now_s, i);
     if (i > 0) {
       EXPECT_NEAR(*runtime.observation().facts.rate_hz, 10, 1e-6);
+      EXPECT_NEAR(*runtime.observation().facts.mean_gap_s, 0.1, 1e-9);
     } else {
       EXPECT_FALSE(runtime.observation().facts.rate_hz.has_value()) << "one request has no rate";
     }
@@ -256,6 +257,7 @@ TEST_F(RuntimeTest, EstimatesTheRequestRateOfASteadyStream) {
   }
   arrive(runtime, 19.9 + 3, 1000);
   EXPECT_LT(*runtime.observation().facts.rate_hz, 1) << "a pause of three time constants fades what was before";
+  EXPECT_NEAR(*runtime.observation().facts.mean_gap_s, 0.1 + 0.02 * (3 - 0.1), 1e-6) << "one gap of some fifty";
 }
 
 TEST_F(RuntimeTest, TellsRegularArrivalsFromIrregularOnes) {

@@ -78,13 +78,23 @@ TEST_F(ShieldTest, TakesALowerLevelBeforeAnotherMappingWhereNoPointIsFastEnough)
 TEST_F(ShieldTest, TheFloorIsNotGivenUpForADeadline) {
   facts().slack_s = 0.06;
   facts().goals.accuracy_floor = 0.7;
-  const Admission admission = admit(act(2, 2, 3, 0));
-  EXPECT_FALSE(admission.changed) << "nothing at or above the floor is in time: the policy's choice stands";
+  const policies::Action action = admit(act(2, 2, 3, 0)).action;
+  EXPECT_EQ(action.level, LevelId(2)) << "nothing at or above the floor is in time";
+  EXPECT_EQ(action.opp, OppId(4)) << "so it is as little late as can be";
+  EXPECT_FALSE(admit(act(2, 2, 4, 0)).changed) << "the least late choice stands";
 }
 
-TEST_F(ShieldTest, KeepsTheChoiceWhereNothingMeetsTheDeadline) {
+TEST_F(ShieldTest, IsLeastLateWhereNothingMeetsTheDeadline) {
   facts().slack_s = 0.001;
-  EXPECT_FALSE(admit(act(0, 2, 0, 0)).changed);
+  const Admission admission = admit(act(0, 2, 0, 0));
+  EXPECT_TRUE(admission.changed);
+  for (int m = 0; m < 3; ++m) {
+    for (int l = 0; l < 3; ++l) {
+      for (std::size_t o = 0; o < world_.space.opps(MappingId(m)); ++o) {
+        EXPECT_GE(predicted_s(act(m, l, static_cast<int>(o))), predicted_s(admission.action)) << m << l << o;
+      }
+    }
+  }
 }
 
 TEST_F(ShieldTest, HeatWinsOverTheDeadline) {
