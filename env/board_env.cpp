@@ -52,7 +52,7 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
   const double full_s = run_->runtime().builder().full_latency_s();
   auto pick = [&rng](const std::vector<double>& from) { return from[rng.below(from.size())]; };
   data::TraceConfig trace;
-  trace.arrivals = static_cast<data::Arrivals>(rng.below(3));
+  trace.arrivals = data::kArrivals[rng.below(data::kArrivals.size())];
   trace.load = pick(config_.loads);
   trace.full_latency_s = full_s;
   trace.duration_s = config_.requests * full_s / trace.load;
@@ -61,6 +61,10 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
   const bool top_floor = rng.uniform() < config_.top_floor;
   trace.target_factors = changing ? config_.target_factors : std::vector<double>{pick(config_.target_factors)};
   trace.floors = top_floor ? std::vector<double>{floors.back()} : changing ? floors : std::vector<double>{pick(floors)};
+  if (trace.arrivals == data::Arrivals::kBatched) {
+    // A target for the frame: its last request waits for all before it.
+    for (double& factor : trace.target_factors) factor *= data::kMeanBatch;
+  }
   trace.segment_s = changing ? trace.duration_s / 8 : 0;
   trace_ = data::generate_trace(trace, rng.next());
 
@@ -89,7 +93,7 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
       conditions.limit[c] = static_cast<std::int32_t>(opps / 2 + rng.below(opps - opps / 2));
     }
   }
-  overdue_.clear();
+  lost_.clear();
   run_->reset(trace_, conditions, image_seed);
   run_->set_goals(goals);
 
@@ -104,23 +108,23 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
 }
 
 int BoardEnv::newly_missed() {
-  // A miss is charged when the deadline passes, not when the late reply comes: else a slow policy would put its misses
-  // off.
+  // A miss is charged when it becomes certain, not when the late reply comes: the decisions that led to it are then the
+  // last ones, and a slow policy cannot put its misses off. What turns out in time after all is paid back.
   int missed = 0;
   for (const control::Outcome& outcome : run_->outcomes()) {
-    const auto charged = std::find(overdue_.begin(), overdue_.end(), outcome.request.id);
-    if (charged != overdue_.end()) {
-      overdue_.erase(charged);
-    } else if (outcome.missed) {
-      ++missed;
-    }
+    const auto charged = std::find(lost_.begin(), lost_.end(), outcome.request.id);
+    if (charged != lost_.end()) lost_.erase(charged), --missed;
+    if (outcome.missed) ++missed;
   }
   const control::Runtime& runtime = run_->runtime();
+  const LevelId floor = runtime.observation().facts.floor_level;
+  double earliest_s = run_->now_s();  // finish of the i-th, all as fast as they can be
   for (std::size_t i = 0; i < runtime.queue_depth(); ++i) {
     const control::Request& request = runtime.waiting(i);
-    if (!request.deadline_s.has_value() || *request.deadline_s >= run_->now_s()) continue;
-    if (std::find(overdue_.begin(), overdue_.end(), request.id) != overdue_.end()) continue;
-    overdue_.push_back(request.id);
+    earliest_s += world_.profile->fastest_s(floor);
+    if (!request.deadline_s.has_value() || *request.deadline_s >= earliest_s) continue;
+    if (std::find(lost_.begin(), lost_.end(), request.id) != lost_.end()) continue;
+    lost_.push_back(request.id);
     ++missed;
   }
   return missed;
@@ -128,6 +132,7 @@ int BoardEnv::newly_missed() {
 
 Result<Step> BoardEnv::step(const policies::Action& action) {
   const auto target_s = run_->runtime().observation().facts.goals.latency_s;
+  const LevelId floor = run_->runtime().observation().facts.floor_level;
   run_->clear_outcomes();
   last_switches_ = run_->runtime().counters().switches;
   REINS_TRY(run_->decide(action, 1));
@@ -141,7 +146,8 @@ Result<Step> BoardEnv::step(const policies::Action& action) {
   last_decision_s_ = run_->now_s();
 
   StepFacts facts;
-  facts.energy_ref_j = run_->runtime().builder().energy_ref_j();
+  const control::ObservationBuilder& builder = run_->runtime().builder();
+  facts.energy_ref_j = config_.reward.floor_ref ? builder.energy_ref_j(floor) : builder.energy_ref_j();
   facts.parked_j = parked_w_ * step.dt_s;
   facts.target_s = target_s;
   const control::EnergyAccount& energy = run_->runtime().energy();

@@ -67,7 +67,7 @@ class BoardEnv {
   double last_decision_s_ = 0;
   double last_energy_j_ = 0;
   std::uint64_t last_switches_ = 0;
-  std::vector<std::uint64_t> overdue_;  // waiting requests whose miss has been charged already
+  std::vector<std::uint64_t> lost_;  // waiting requests whose miss has been charged already
 
   int newly_missed();
 };

@@ -19,6 +19,10 @@ struct RewardConfig {
   double w_switch = 0.0;   ///< per change of mapping or operating point. 0..100
   bool above_idle =
       true;  ///< energy counts above that of the whole board parked: a constant of every trace, and most of its noise
+  bool floor_ref = false;  ///< energy_ref is what the floor's level costs where it is fastest, not the full network's:
+                           ///< a share of energy saved is then worth the same at every floor
+  double energy_limit = 4.0;   ///< most of energy / energy_ref that counts: a long pause badly parked costs more than
+                               ///< all that inferences differ by, and says no more than that. 0..1e9
   double overrun_limit = 2.0;  ///< largest relative overrun that counts. 0..100
 
   static Result<RewardConfig> from_toml(const TomlTable& table);

@@ -2,6 +2,7 @@
 #include "env/board_env.hpp"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "tests/env/made_up.hpp"
@@ -150,6 +151,8 @@ TEST(Reward, GoldenValues) {
   EXPECT_DOUBLE_EQ(reward_of(config, facts), -9.0 - 0.25 * 1.5);
   facts.latency_s = 0.1;  // in time is not paid for
   EXPECT_DOUBLE_EQ(reward_of(config, facts), -9.0 + 0.25 * 0.5);
+  facts.energy_j = 1 + 4 * 50;  // a long pause badly parked: cut at the limit
+  EXPECT_DOUBLE_EQ(reward_of(config, facts), -9.0 + 0.25 * 0.5 + 2 * 0.5 - 2 * config.energy_limit);
   facts.energy_j.reset();
   facts.target_s.reset();
   facts.missed = 0;
@@ -158,11 +161,14 @@ TEST(Reward, GoldenValues) {
 }
 
 TEST(Reward, ReadsItsWeightsAndRefusesWhatItDoesNotKnow) {
-  const auto table = TomlTable::parse("w_miss = 7\nabove_idle = false\n", "r.toml");
+  const auto table =
+      TomlTable::parse("w_miss = 7\nabove_idle = false\nfloor_ref = true\nenergy_limit = 2.5\n", "r.toml");
   const auto config = RewardConfig::from_toml(*table);
   ASSERT_OK(config);
   EXPECT_EQ(config->w_miss, 7);
   EXPECT_FALSE(config->above_idle);
+  EXPECT_TRUE(config->floor_ref);
+  EXPECT_EQ(config->energy_limit, 2.5);
   EXPECT_THAT(RewardConfig::from_toml(*TomlTable::parse("w_mis = 7\n", "r.toml")),
               IsError(ErrorKind::kGarbled, HasSubstr("r.toml:1: unknown key 'w_mis'")));
   EXPECT_THAT(RewardConfig::from_toml(*TomlTable::parse("w_miss = -1\n", "r.toml")),
@@ -263,6 +269,8 @@ TEST(BoardEnv, EveryObservationEntryVariesInTraining) {
 class ScriptedRun final : public TraceRun {
  public:
   explicit ScriptedRun(const HandWorld& world) : world_(world) {}
+  double third_deadline_s = 10;
+  std::array<double, 3> finish_s{0.1, 0.2, 0.3};
 
   void reset(const data::Trace&, const BoardConditions&, std::uint64_t) override {
     control::RuntimeConfig config;
@@ -282,14 +290,14 @@ class ScriptedRun final : public TraceRun {
         break;
       case 1:
         arrive(0.01, 2, 0.06, effects);
-        arrive(0.02, 3, 10, effects);
-        complete(0.1, effects);
+        arrive(0.02, 3, third_deadline_s, effects);
+        complete(finish_s[0], effects);
         break;
       case 2:
-        complete(0.2, effects);
+        complete(finish_s[1], effects);
         break;
       default:
-        complete(0.3, effects);
+        complete(finish_s[2], effects);
         return false;
     }
     return true;
@@ -327,12 +335,37 @@ class ScriptedRun final : public TraceRun {
   double now_s_ = 0;
 };
 
-TEST(BoardEnv, AMissIsChargedWhenItsDeadlinePassesAndOnce) {
-  HandWorld world;
+EnvConfig misses_only() {
   EnvConfig config;
-  config.reward = {};
   config.reward.w_acc = config.reward.w_energy = config.reward.w_latency = config.reward.w_switch = 0;
   config.reward.w_miss = 1;
+  return config;
+}
+
+TEST(BoardEnv, AMissIsChargedWhenItIsCertainAndPaidBackIfItWasNot) {
+  HandWorld world;
+  // At 0.1 s the lowest level takes 0.01 s on the fastest point: the second in the queue cannot be ready by 0.115.
+  for (const double last_s : {0.13, 0.11}) {
+    auto run = std::make_unique<ScriptedRun>(world);
+    run->third_deadline_s = 0.115;
+    run->finish_s = {0.1, 0.105, last_s};
+    run->begin();
+    BoardEnv env(world.world(), misses_only(), std::move(run));
+    ASSERT_OK(env.reset(1));
+    std::vector<double> rewards;
+    for (int i = 0; i < 3; ++i) {
+      const auto step = env.step(act(2, 2, 4));
+      ASSERT_OK(step);
+      rewards.push_back(step->reward);
+    }
+    EXPECT_THAT(rewards, ::testing::ElementsAre(-3, 0, last_s > 0.115 ? 0 : 1)) << last_s;
+    EXPECT_EQ(env.run().runtime().counters().missed, last_s > 0.115 ? 3U : 2U) << "charges add up to the misses";
+  }
+}
+
+TEST(BoardEnv, AMissIsChargedOnce) {
+  HandWorld world;
+  const EnvConfig config = misses_only();
   auto run = std::make_unique<ScriptedRun>(world);
   run->begin();
   BoardEnv env(world.world(), config, std::move(run));
@@ -352,9 +385,7 @@ TEST(BoardEnv, AMissIsChargedWhenItsDeadlinePassesAndOnce) {
 
 TEST(BoardEnv, AnOverdueRequestOfOneEpisodeIsNotForgivenInTheNext) {
   HandWorld world;
-  EnvConfig config;
-  config.reward.w_acc = config.reward.w_energy = config.reward.w_latency = config.reward.w_switch = 0;
-  config.reward.w_miss = 1;
+  const EnvConfig config = misses_only();
   auto run = std::make_unique<ScriptedRun>(world);
   run->begin();
   BoardEnv env(world.world(), config, std::move(run));
