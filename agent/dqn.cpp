@@ -171,7 +171,7 @@ struct Dqn::Impl {
   DqnConfig config;
   policies::ActionSpace space;
   FlatLayout layout;
-  std::vector<float> params, target, grads, first, second, live;
+  std::vector<float> params, target, average, grads, first, second, live;
   std::array<torch::Tensor, 4> weights, biases;  // leaves that lie in `params`; their gradients lie in `grads`
   PolicyNetwork scratch;                         // on its way from `params` to the fast forward pass
   policies::NetworkForward online, target_forward;
@@ -191,6 +191,7 @@ struct Dqn::Impl {
         layout(initial.shape),
         params(layout.total),
         target(layout.total),
+        average(layout.total),
         grads(layout.total),
         first(layout.total),
         second(layout.total),
@@ -198,7 +199,7 @@ struct Dqn::Impl {
         scratch(std::move(initial)),
         online(forward),
         target_forward(forward),
-        assembler(static_cast<std::size_t>(c.n_step), c.tau_s, layout.shape.features),
+        assembler(static_cast<std::size_t>(c.n_step), c.tau_s, layout.shape.features, c.gamma),
         replay(static_cast<std::size_t>(c.replay_capacity), layout.shape.features),
         act_rng(Rng(static_cast<std::uint64_t>(c.seed)).fork(1)),
         sample_rng(Rng(static_cast<std::uint64_t>(c.seed)).fork(2)),
@@ -206,7 +207,7 @@ struct Dqn::Impl {
         epsilon{c.epsilon_start, c.epsilon_end, c.epsilon_steps},
         learning_rate{c.learning_rate, c.learning_rate_end, c.steps} {
     layout.from_network(scratch, params.data());
-    target = params;
+    target = average = params;
     layout.each_row([&](std::size_t at, LayerName, std::size_t, std::size_t count, bool) {
       std::fill_n(live.data() + at, count, 1.0F);
     });
@@ -309,6 +310,16 @@ policies::Action Dqn::act(std::span<const float> obs, const ActionMask& mask) no
   for (auto& draw : draws) {
     if (impl_->act_rng.uniform() < chance) draw = static_cast<std::int64_t>(impl_->act_rng.next() >> 1);
   }
+  // The points' heads in turn: the park head sees the operating point that was drawn.
+  for (const std::size_t head : {std::size_t{2}, std::size_t{3}}) {
+    if (draws[head] >= 0 || impl_->act_rng.uniform() >= impl_->config.near) continue;
+    const HeadChoice greedy = impl_->online.choose(obs, mask, draws);
+    const std::uint64_t allowed = mask.opps[greedy.mapping];
+    const auto below = (std::uint64_t{1} << (head == 2 ? greedy.opp : greedy.park)) - 1;
+    const std::int64_t last = std::popcount(allowed) - 1;
+    const auto by = static_cast<std::int64_t>(impl_->act_rng.below(4));
+    draws[head] = std::clamp<std::int64_t>(std::popcount(allowed & below) + (by < 2 ? by - 2 : by - 1), 0, last);
+  }
   return policies::action_of(impl_->online.choose(obs, mask, draws));
 }
 
@@ -402,6 +413,9 @@ Result<LearnStats> Dqn::learn() {
     ++self.updates;
     adam_step(self.params, self.grads, self.first, self.second, self.updates, self.learning_rate.at(self.steps));
     self.refresh(self.online, self.params);
+    // The first weights count for less and less: an average over all updates until there are enough of them.
+    const auto share = static_cast<float>(std::max(config.average_rate, 1 / static_cast<double>(self.updates)));
+    for (std::size_t i = 0; i < self.params.size(); ++i) self.average[i] += share * (self.params[i] - self.average[i]);
 
     if (self.updates % config.target_period == 0) {
       const auto rate = static_cast<float>(config.target_rate);
@@ -414,7 +428,7 @@ Result<LearnStats> Dqn::learn() {
 
 PolicyNetwork Dqn::network(bool averaged) const {
   PolicyNetwork network = PolicyNetwork::zeros(impl_->layout.shape);
-  impl_->layout.to_network((averaged ? impl_->target : impl_->params).data(), network);
+  impl_->layout.to_network((averaged ? impl_->average : impl_->params).data(), network);
   return network;
 }
 
@@ -437,7 +451,8 @@ policies::HeadValues Dqn::torch_values(std::span<const float> obs, const HeadCho
 
 std::vector<policies::PolicyExample> Dqn::examples(std::size_t count, bool averaged) const {
   const Replay& replay = impl_->replay;
-  const policies::NetworkForward& forward = averaged ? impl_->target_forward : impl_->online;
+  policies::NetworkForward forward = impl_->online;
+  if (averaged) forward.load(network(true));
   std::vector<policies::PolicyExample> all;
   count = std::min(count, replay.size());
   for (std::size_t i = 0; i < count; ++i) {
@@ -501,6 +516,7 @@ Status Dqn::save(const std::filesystem::path& path) const {
     archive.write("counters", bytes_tensor({reinterpret_cast<const char*>(&counters), sizeof counters}));
     archive.write("params", bytes_tensor(bytes_of(self.params)));
     archive.write("target", bytes_tensor(bytes_of(self.target)));
+    archive.write("average", bytes_tensor(bytes_of(self.average)));
     archive.write("first", bytes_tensor(bytes_of(self.first)));
     archive.write("second", bytes_tensor(bytes_of(self.second)));
     archive.write("replay", bytes_tensor(self.replay.save()));
@@ -540,17 +556,18 @@ Status Dqn::resume(const std::filesystem::path& path) {
                   path.native(), "resume with the configuration it was made with");
     };
     const std::string counted = read("counters"), params = read("params"), target = read("target"),
-                      first = read("first"), second = read("second");
+                      average = read("average"), first = read("first"), second = read("second");
     if (read("config") != comparable(self.config)) return other();
     Counters counters;
     if (counted.size() != sizeof counters) return other();
-    for (const std::string* array : {&params, &target, &first, &second}) {
+    for (const std::string* array : {&params, &target, &average, &first, &second}) {
       if (array->size() != self.params.size() * sizeof(float)) return other();
     }
     REINS_TRY(self.replay.restore(read("replay")));
     std::memcpy(static_cast<void*>(&counters), counted.data(), sizeof counters);
     std::memcpy(self.params.data(), params.data(), params.size());
     std::memcpy(self.target.data(), target.data(), target.size());
+    std::memcpy(self.average.data(), average.data(), average.size());
     std::memcpy(self.first.data(), first.data(), first.size());
     std::memcpy(self.second.data(), second.data(), second.size());
     self.steps = counters.steps;

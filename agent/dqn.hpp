@@ -22,7 +22,7 @@
 // | target network in last head    | SDQN: upper network | the last head alone is regressed to returns                  |
 // | no mean subtracted from f      | Wang: A - mean A    | it would have to agree with three heads that have none       |
 // | V learns from last head alone  | Wang: from all      | in the errors of the others it cancels                       |
-// | discount exp(-dt/tau)          | Mnih: constant      | steps differ in length by orders of magnitude                |
+// | discount gamma exp(-dt/tau)    | Mnih: constant      | either: heat is a matter of time, requests one of decisions  |
 // | reward rate rho subtracted     | Mnih: plain return  | with a long tau, rho * tau is all that a network sees        |
 // | rho corrected by mean value    | RVI (Abounadi,      | the observed rate is the exploring policy's; the rest would  |
 // |                                | Bertsekas & Borkar) | gather in the values, over tau / dt target updates           |
@@ -52,6 +52,7 @@ struct DqnConfig {
   std::int64_t steps = 150'000;
   std::int64_t seed = 1;
   double tau_s = 60;
+  double gamma = 1;
   std::int64_t n_step = 1;
   double learning_rate = 1e-3;
   double learning_rate_end = 1e-4;
@@ -61,9 +62,11 @@ struct DqnConfig {
   std::int64_t learn_every = 2;
   std::int64_t target_period = 1;
   double target_rate = 0.005;
+  double average_rate = 0.005;
   double epsilon_start = 1;
   double epsilon_end = 0.05;
   std::int64_t epsilon_steps = 60'000;
+  double near = 0;
   double huber = 1;
   double grad_clip = 10;
   double reward_scale = 1;
@@ -118,7 +121,8 @@ class Dqn {
                                            const policies::ActionSpace& space);
   ~Dqn();
 
-  /// Epsilon-greedy in each head, within the mask. About a microsecond; no libtorch.
+  /// Epsilon-greedy in each head, within the mask; with chance `near` the operating point (and likewise the park point)
+  /// is then moved by one or two. Microseconds; no libtorch.
   policies::Action act(std::span<const float> obs, const policies::ActionMask& mask) noexcept;
   policies::Action greedy(std::span<const float> obs, const policies::ActionMask& mask) const noexcept;
   /// One step of the environment: `next.applied` was done at `obs`. Errors: garbled (reward, time or an observation
@@ -134,7 +138,8 @@ class Dqn {
   /// Errors: those of reading; garbled (cut, damaged); mismatch (another configuration; `steps` may differ).
   Status resume(const std::filesystem::path& path);
 
-  /// The weights as they are, or averaged over the last updates (the target network; of use when target_rate < 1).
+  /// The weights as they are, or averaged over the last 1 / average_rate updates: steadier, as single updates and the
+  /// values they chase wander (Polyak & Juditsky 1992).
   policies::PolicyNetwork network(bool averaged = false) const;
   /// libtorch's own forward pass along `choice`: what the fast one is tested against.
   policies::HeadValues torch_values(std::span<const float> obs, const policies::HeadChoice& choice) const;

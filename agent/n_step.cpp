@@ -7,9 +7,9 @@
 
 namespace reins::agent {
 
-NStepAssembler::NStepAssembler(std::size_t n, double tau_s, std::size_t features)
-    : tau_s_(tau_s), ring_(n), next_obs_(features) {
-  REINS_ASSERT(n > 0 && tau_s > 0);
+NStepAssembler::NStepAssembler(std::size_t n, double tau_s, std::size_t features, double gamma)
+    : tau_s_(tau_s), gamma_(gamma), ring_(n), next_obs_(features) {
+  REINS_ASSERT(n > 0 && tau_s > 0 && gamma > 0 && gamma <= 1);
   for (Entry& entry : ring_) entry.obs.resize(features);
   done_.reserve(n);
 }
@@ -41,7 +41,7 @@ Transition NStepAssembler::joined(std::size_t i, const Step& next) {
   for (std::size_t j = i; j < count_; ++j) {
     reward += discount * entry(j).reward;
     time_s += discount * entry(j).dt_s;
-    discount *= std::exp(-entry(j).dt_s / tau_s_);
+    discount *= gamma_ * std::exp(-entry(j).dt_s / tau_s_);
   }
   if (next.end == StepEnd::kTerminated) discount = 0;
   const Entry& from = entry(i);

@@ -16,7 +16,7 @@ struct Transition {
   policies::HeadChoice choice;  ///< as applied
   float reward = 0;             ///< sum over the steps of their rewards, each discounted to obs
   float time_s = 0;             ///< the same sum of their durations: what a reward rate is multiplied by
-  float discount = 0;           ///< product of exp(-dt/tau) to next_obs; 0: terminated, no bootstrap
+  float discount = 0;           ///< product of gamma exp(-dt/tau) to next_obs; 0: terminated, no bootstrap
   std::span<const float> next_obs;
   policies::ActionMask next_mask;
 };
@@ -25,7 +25,7 @@ struct Transition {
 /// discount. A reward counts as paid at the start of its step.
 class NStepAssembler {
  public:
-  NStepAssembler(std::size_t n, double tau_s, std::size_t features);
+  NStepAssembler(std::size_t n, double tau_s, std::size_t features, double gamma = 1);
 
   /// One step of the environment. Returns the transitions it completes: none while fewer than n steps are there, then
   /// one a step, and at an episode's end all that are left (shorter ones). They are valid until the next call.
@@ -47,7 +47,7 @@ class NStepAssembler {
   /// The transition of the i-th oldest entry up to the newest.
   Transition joined(std::size_t i, const Step& next);
 
-  double tau_s_;
+  double tau_s_, gamma_;
   std::vector<Entry> ring_;
   std::size_t first_ = 0, count_ = 0;
   std::vector<float> next_obs_;

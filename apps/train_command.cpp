@@ -35,24 +35,23 @@ struct FreezeOptions {
   JsonOption json;
 };
 
-/// --config, else the one shipped for this board, else the defaults.
+/// --config, else the one shipped for this board, else the one shipped for all.
 Result<training::ControllerConfig> config_of(const TrainOptions& options) {
   fs::path file = options.config;
   if (file.empty()) {
-    const fs::path shipped = shared_folder("assets") / "controllers" / (options.workbench.board + ".toml");
+    const fs::path shipped = shared_folder("assets") / "controllers";
     std::error_code error;
-    if (fs::exists(shipped, error)) file = shipped;
+    file = shipped / (fs::path(options.workbench.board).stem().native() + ".toml");
+    if (!fs::exists(file, error)) file = shipped / "default.toml";
   }
-  training::ControllerConfig config;
-  if (!file.empty()) {
-    REINS_ASSIGN(config, training::ControllerConfig::read(file));
-  }
+  REINS_ASSIGN(training::ControllerConfig config, training::ControllerConfig::read(file));
   if (options.steps > 0) {
     // Schedules keep their shape: a shorter run explores for the same share of it.
     const double ratio = static_cast<double>(options.steps) / static_cast<double>(config.dqn.steps);
     config.dqn.epsilon_steps = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(std::llround(static_cast<double>(config.dqn.epsilon_steps) * ratio)));
     if (ratio < 1) {
+      config.dqn.average_rate = std::min(1.0, config.dqn.average_rate / ratio);
       config.dqn.learn_start = std::max<std::int64_t>(
           config.dqn.batch,
           static_cast<std::int64_t>(std::llround(static_cast<double>(config.dqn.learn_start) * ratio)));

@@ -15,14 +15,16 @@ namespace {
 // (1000...).
 constexpr std::uint64_t kValidationSeed = 500'000'000;
 
-/// Mean reward per step of the greedy policy over fixed episodes.
+/// Mean reward per step over fixed episodes of the greedy policy as it would be deployed.
 Result<double> validate(env::BoardEnv& env, const agent::Dqn& dqn, std::int64_t episodes) {
+  REINS_ASSIGN(const policies::NetworkForward deployed, policies::NetworkForward::make(dqn.network(true), env.space()));
   double reward = 0;
   std::int64_t steps = 0;
   for (std::int64_t e = 0; e < episodes; ++e) {
     REINS_ASSIGN(env::Step step, env.reset(kValidationSeed + static_cast<std::uint64_t>(e)));
     while (step.end == env::StepEnd::kRunning) {
-      REINS_ASSIGN(step, env.step(dqn.greedy(step.observation->vector(), step.observation->mask)));
+      REINS_ASSIGN(step,
+                   env.step(policies::action_of(deployed.choose(step.observation->vector(), step.observation->mask))));
       reward += step.reward;
       ++steps;
     }
@@ -81,14 +83,14 @@ policies::PolicyFile policy_of(const ControllerRun& run, const agent::Dqn& dqn, 
   file.space = run.bench->space();
   file.network_fingerprint = run.bench->network().fingerprint;
   file.observation = env.spec();
-  file.network = dqn.network();
+  file.network = dqn.network(true);
   file.training.algorithm = "dqn";
   file.training.steps = dqn.steps();
   file.training.seed = dqn.config().seed;
   file.training.config = run.config.text;
   file.commit = run.commit;
   file.settings = control::settings_of(run.config.env.runtime);
-  file.examples = dqn.examples(32);
+  file.examples = dqn.examples(32, true);
   return file;
 }
 
@@ -173,7 +175,10 @@ Result<ControllerProgress> train_controller(const ControllerRun& run) {
       return log.add(state);
     }
     REINS_ASSIGN(state.validation_reward, validate(*validation, learner, run.config.validation_episodes));
-    if (state.validation_reward > state.best_reward) {
+    // The second half starts anew: an early policy that did well on these few episodes has seen too little.
+    const std::int64_t half = progress.total / 2;
+    const bool anew = state.best_at < half && progress.steps >= half;
+    if (anew || state.validation_reward > state.best_reward) {
       state.best_reward = state.validation_reward;
       state.best_at = progress.steps;
       REINS_TRY(save_best(learner));

@@ -47,7 +47,8 @@ struct ControllerRun {
   std::function<bool(const ControllerProgress&)> progress;  ///< false: stop at the end of the episode
 };
 
-/// Trains; after every validation that is the best so far, `folder`/best.policy is that policy, whole and checked.
+/// Trains; after every validation that is the best so far (in the second half: of that half), `folder`/best.policy is
+/// that policy, whole and checked.
 /// Without validation it is the last one. Errors: those of environment, learner and files.
 Result<ControllerProgress> train_controller(const ControllerRun& run);
 

@@ -1,7 +1,9 @@
 #include <torch/torch.h>
 
 #include <array>
+#include <bit>
 #include <cmath>
+#include <set>
 
 #include "agent/dqn.hpp"
 #include "tests/agent/toy_spaces.hpp"
@@ -126,6 +128,30 @@ TEST(Dqn, FastForwardPassIsTorchsForwardPass) {
   }
 }
 
+TEST(Dqn, MovesAGreedyPointByOneOrTwoWithChanceNear) {
+  const policies::ActionSpace space = toy_space({9, 9}, 2);
+  DqnConfig config;
+  config.epsilon_start = config.epsilon_end = 0;
+  config.near = 1;
+  const auto dqn = Dqn::make(config, 3, space);
+  ASSERT_OK(dqn);
+  Rng rng(8);
+  std::set<int> moves;
+  for (int i = 0; i < 500; ++i) {
+    const std::vector<float> x = features(3, rng);
+    const policies::ActionMask mask = i % 2 == 0 ? full_mask(space) : thinned_mask(space, rng);
+    const policies::Action greedy = (*dqn)->greedy(x, mask), action = (*dqn)->act(x, mask);
+    ASSERT_EQ(action.mapping, greedy.mapping);
+    ASSERT_EQ(action.level, greedy.level);
+    // Allowed points from the one to the other.
+    const std::uint64_t allowed = mask.opps[greedy.mapping.index()];
+    const auto rank = [allowed](OppId o) { return std::popcount(allowed & ((std::uint64_t{1} << o.index()) - 1)); };
+    ASSERT_LE(std::abs(rank(action.opp) - rank(greedy.opp)), 2);
+    if (i % 2 == 0) moves.insert(rank(action.opp) - rank(greedy.opp));
+  }
+  EXPECT_GE(moves.size(), 3U) << "up and down, by one and by two, unless the table ends";
+}
+
 TEST(Dqn, NeverActsAgainstTheMaskBeforeOrAfterLearning) {
   const policies::ActionSpace space = toy_space({5, 9, 2}, 4);
   DqnConfig config;
@@ -192,6 +218,45 @@ TEST(Dqn, KeepsWhatAHeadMayNotSeeAtZero) {
     for (std::size_t j = 0; j < 3; ++j) ASSERT_NEAR(fast.level[j], torch.level[j], 2e-5);
     for (std::size_t j = 0; j < 6; ++j) ASSERT_NEAR(fast.opp[j], torch.opp[j], 2e-5);
     for (std::size_t j = 0; j < 6; ++j) ASSERT_NEAR(fast.park[j], torch.park[j], 2e-5);
+  }
+}
+
+TEST(Dqn, TheAveragedNetworkIsTheMeanOfTheWeightsUntilItsRateTakesOver) {
+  const policies::ActionSpace space = toy_space({4, 6}, 3);
+  for (const double rate : {1e-7, 1.0}) {
+    DqnConfig config;
+    config.learn_start = 32;
+    config.batch = 32;
+    config.average_rate = rate;
+    auto dqn = Dqn::make(config, 2, space);
+    ASSERT_OK(dqn);
+    Rng rng(2);
+    const policies::ActionMask mask = full_mask(space);
+    const auto weights = [&](bool averaged) { return (*dqn)->network(averaged)[policies::LayerName::kParkOut].weight; };
+    std::vector<double> sum(weights(false).size());
+    for (int i = 0; i < 100; ++i) {
+      const std::vector<float> x = features(2, rng), next_x = features(2, rng);
+      Step next;
+      next.obs = next_x;
+      next.mask = mask;
+      next.reward = rng.normal();
+      next.dt_s = 0.1;
+      next.applied = (*dqn)->act(x, mask);
+      ASSERT_OK((*dqn)->observe(x, mask, next));
+      if (!(*dqn)->ready()) continue;
+      ASSERT_OK((*dqn)->learn());
+      const auto now = weights(false);
+      for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += static_cast<double>(now[j]);
+    }
+    const auto updates = static_cast<double>((*dqn)->updates());
+    ASSERT_GT(updates, 50);
+    const auto last = weights(false), averaged = weights(true);
+    double moved = 0;
+    for (std::size_t j = 0; j < sum.size(); ++j) {
+      ASSERT_NEAR(averaged[j], rate == 1 ? static_cast<double>(last[j]) : sum[j] / updates, 1e-5);
+      moved += std::abs(static_cast<double>(last[j]) - sum[j] / updates);
+    }
+    EXPECT_GT(moved, 0.01) << "the last weights are not the mean";
   }
 }
 

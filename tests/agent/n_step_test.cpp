@@ -15,7 +15,7 @@ constexpr double kTau = 2.0;
 /// Feeds steps whose observation is their number.
 class Feeder {
  public:
-  explicit Feeder(std::size_t n) : assembler_(n, kTau, 1) {}
+  explicit Feeder(std::size_t n, double gamma = 1) : assembler_(n, kTau, 1, gamma) {}
   std::vector<Transition> step(double reward, double dt_s, StepEnd end = StepEnd::kRunning) {
     const std::array<float, 1> obs = {static_cast<float>(at_)};
     next_ = {static_cast<float>(++at_)};
@@ -60,6 +60,15 @@ TEST(NStep, JoinsNStepsWithTheDiscountOfTheTimeThatPassed) {
   EXPECT_EQ(second[0].next_obs[0], 4.0F);
   EXPECT_FLOAT_EQ(second[0].reward,
                   static_cast<float>(10 + 100 * std::exp(-1.0 / kTau) + 1000 * std::exp(-1.25 / kTau)));
+}
+
+TEST(NStep, DiscountsEachDecisionByGammaBesides) {
+  Feeder feeder(2, 0.5);
+  feeder.step(1, 0.5);
+  const auto done = feeder.step(10, 1.5);
+  ASSERT_EQ(done.size(), 1U);
+  EXPECT_FLOAT_EQ(done[0].reward, static_cast<float>(1 + 10 * 0.5 * std::exp(-0.5 / kTau)));
+  EXPECT_FLOAT_EQ(done[0].discount, static_cast<float>(0.25 * std::exp(-2.0 / kTau)));
 }
 
 TEST(NStep, DoesNotBootstrapBehindATermination) {
