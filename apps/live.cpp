@@ -25,7 +25,12 @@ Result<std::unique_ptr<control::LivePlant>> make_live_plant(const boards::Board&
                                                     control::LivePlant::Options{});
   bool dvfs = false;
   for (const boards::Cluster& cluster : board.clusters) dvfs = dvfs || cluster.opps.size() > 1;
-  if (!dvfs) warn("this machine has no DVFS: what takes effect here is core placement, thread count and level");
+  if (!dvfs) {
+    warn(
+        "no DVFS that this user may use ('reins board' says what is missing): what takes effect here is core "
+        "placement, "
+        "thread count and level");
+  }
   if (!plant->has_energy()) warn("no energy claim: this machine has no energy source that can be read");
   return plant;
 }

@@ -49,7 +49,7 @@ fs::path shared_folder(std::string_view what) {
 fs::path default_network() { return shared_folder("assets") / "networks" / "cifar10-group4" / "network.rnet"; }
 
 Result<boards::Board> open_board(const std::string& board) {
-  if (board == "host") return boards::discover_host("/");
+  if (board == "host") return boards::discover_host("/", true);
   return boards::find_board(board, shared_folder("boards"));
 }
 

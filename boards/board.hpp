@@ -141,7 +141,8 @@ Result<Board> find_board(std::string_view name, const std::filesystem::path& fol
 
 /// The machine this runs on, from `root`/sys and `root`/proc: clusters by cpufreq policy (or one cluster without DVFS,
 /// whose single operating point has frequency 0 = "as the machine runs it"), mappings by core count, RAPL where
-/// present.
-Result<Board> discover_host(const std::filesystem::path& root);
+/// present. `only_usable`: a cluster whose frequency this user may not set is described as one without DVFS, and the
+/// notes say so: what is offered is what takes effect.
+Result<Board> discover_host(const std::filesystem::path& root, bool only_usable = false);
 
 }  // namespace reins::boards

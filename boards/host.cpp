@@ -1,4 +1,7 @@
 // The machine this runs on, described as a board: what sysfs and /proc say, and nothing that they do not.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -123,7 +126,16 @@ struct Group {
   double capacity = 0;  // as the kernel says, 0: not said
   double switch_s = 0;
   std::string control;
+  bool denied = false;  // its frequency is there and not this user's to set
 };
+
+/// The files that pinning a frequency writes, as the effective user.
+bool may_set_frequency(const fs::path& policy) {
+  const auto writable = [&](const char* file) {
+    return ::faccessat(AT_FDCWD, (policy / file).c_str(), W_OK, AT_EACCESS) == 0;
+  };
+  return writable("scaling_governor") && writable("scaling_min_freq") && writable("scaling_max_freq");
+}
 
 double capacity_of(const fs::path& root, int cpu) {
   const auto value = numbers_in(first_line(root / kCpuFolder / ("cpu" + std::to_string(cpu)) / "cpu_capacity"));
@@ -148,6 +160,7 @@ std::vector<Group> find_groups(const fs::path& root, const std::set<int>& usable
     if (!latency_ns.empty() && latency_ns[0] < 1'000'000'000)
       group.switch_s = static_cast<double>(latency_ns[0]) * 1e-9;
     group.control = std::string(kCpuFolder) + "/cpufreq/" + policy.filename().native();
+    group.denied = !may_set_frequency(policy);
     groups.push_back(std::move(group));
   }
   // PCs have a policy for every cpu. Where all are alike they are one cluster, set together through a pattern.
@@ -160,6 +173,7 @@ std::vector<Group> find_groups(const fs::path& root, const std::set<int>& usable
     Group all = groups.front();
     all.cpus.assign(usable.begin(), usable.end());
     all.control = pattern;
+    all.denied = std::any_of(groups.begin(), groups.end(), [](const Group& group) { return group.denied; });
     return {all};
   }
   std::map<double, Group> without;  // by capacity
@@ -311,7 +325,7 @@ std::string identity(const Board& board) {
 
 }  // namespace
 
-Result<Board> discover_host(const fs::path& root) {
+Result<Board> discover_host(const fs::path& root, bool only_usable) {
   std::string cpuinfo;
   if (auto text = read_file(root / "proc/cpuinfo", std::size_t{16} << 20)) cpuinfo = std::move(*text);
   const std::set<int> cpus = usable_cpus(root, cpuinfo);
@@ -329,11 +343,23 @@ Result<Board> discover_host(const fs::path& root) {
   if (board.title.empty()) board.title = "this machine";
   board.provisional = true;
   add_rails(board, root);
-  add_clusters(board, find_groups(root, cpus));
+  std::vector<Group> groups = find_groups(root, cpus);
+  bool denied = false;
+  for (Group& group : groups) {
+    if (!only_usable || !group.denied) continue;
+    denied = true;
+    group.freqs_khz.clear();
+    group.control.clear();
+  }
+  add_clusters(board, std::move(groups));
   add_thermal(board, root);
   board.notes = "discovered: no coefficients of power or time are known (measure them with 'reins profile')";
   if (std::all_of(board.clusters.begin(), board.clusters.end(), [](const Cluster& c) { return c.control.empty(); })) {
-    board.notes += "; no DVFS here: level, core count and placement are what takes effect";
+    board.notes += denied ? "; DVFS is there and not this user's to set ('reins board' says what is missing): level,"
+                          : "; no DVFS here: level,";
+    board.notes += " core count and placement are what takes effect";
+  } else if (denied) {
+    board.notes += "; where DVFS is not this user's to set, the machine's own choice stands";
   }
   if (board.rails.empty()) board.notes += "; no energy source here: no energy claim";
   board.fingerprint = fingerprint(identity(board));

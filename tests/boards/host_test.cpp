@@ -106,6 +106,29 @@ TEST(Host, WithoutAnyCpuSaysWhereItLooked) {
   EXPECT_THAT(discover_host(tree.root()), IsError(ErrorKind::kUnsupported, HasSubstr("no online cpu")));
 }
 
+TEST(Host, OffersAFrequencyOnlyToWhoMaySetIt) {
+  SysTree tree;
+  tree.put("sys/devices/system/cpu/online", "0-1");
+  const std::string policy = tree.cpufreq(0, {200000, 800000, 1400000});
+  tree.put(policy + "/related_cpus", "0 1");
+  for (const char* file : {"scaling_governor", "scaling_min_freq", "scaling_max_freq"}) {
+    std::filesystem::permissions(tree.root() / policy / file, std::filesystem::perms::owner_read |
+                                                                  std::filesystem::perms::group_read |
+                                                                  std::filesystem::perms::others_read);
+  }
+  const int code = run_unprivileged(
+      [](const std::filesystem::path& root) {
+        const auto all = discover_host(root), usable = discover_host(root, true);
+        if (!all || !usable) return 1;
+        if (all->clusters[0].opps.size() != 3 || all->clusters[0].control.empty()) return 2;
+        if (usable->clusters[0].opps.size() != 1 || !usable->clusters[0].control.empty()) return 3;
+        return usable->notes.find("not this user's to set") != std::string::npos ? 0 : 4;
+      },
+      tree);
+  if (code == 254) GTEST_SKIP() << "root cannot be given up here";
+  EXPECT_EQ(code, 0);
+}
+
 // big.LITTLE: two policies with capacities, as an Exynos 5422 has them. acpi-cpufreq lists frequencies from the top.
 TEST(Host, MakesEachPolicyACluster) {
   SysTree tree;
