@@ -208,7 +208,7 @@ Status serve(const ServeOptions& options) {
   }
   const Status served = server->run(stop.fd());
   const Status stopped = loop.stop();
-  const control::DriverMetrics metrics = loop.metrics();
+  const control::DriverMetrics metrics = server->metrics();
   if (options.json.wanted()) {
     REINS_TRY(options.json.write(summary_of(metrics, server_options.policy).dump(2) + "\n"));
   }
@@ -242,8 +242,7 @@ void register_serve(CLI::App& app, int& exit_code) {
   command
       ->add_option("--queue", options->queue,
                    "requests that may wait; beyond it: overloaded (default: what the policy was trained with)")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
+      ->check(CLI::Range(1, 256));
   command->add_option("--drain", options->drain_s, "seconds to finish what is under way when stopped")
       ->check(CLI::Range(0.0, 60.0))
       ->capture_default_str();
@@ -272,7 +271,8 @@ void register_serve(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   add_json_option(*command, options->json);
   command->footer(
-      "Example:\n  reins serve --board odroid-xu3 --policy policy.rpol\nStop it with Ctrl-C or SIGTERM; it prints its "
+      "Example:\n  reins serve --board odroid-xu3 --policy policy.policy\nStop it with Ctrl-C or SIGTERM; it prints "
+      "its "
       "totals and puts the board back.");
   command->callback([options, &exit_code] {
     const Status status = serve(*options);

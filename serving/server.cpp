@@ -116,6 +116,8 @@ class Server::Impl {
 
   std::string endpoint, telemetry_endpoint;
 
+  control::DriverMetrics totals() const;
+
  private:
   /// Where a reply goes: identity, and REQ's frames up to its delimiter.
   using Envelope = std::vector<std::string>;
@@ -336,12 +338,17 @@ void Server::Impl::on_zap() {
   }
 }
 
-protocol::MetricsAnswer Server::Impl::metrics() const {
-  protocol::MetricsAnswer answer = answer_of(driver_.metrics());
+control::DriverMetrics Server::Impl::totals() const {
+  control::DriverMetrics facts = driver_.metrics();
   // A request that is turned away was offered, and is a miss.
-  answer.offered += overloaded_;
-  answer.rejected += overloaded_;
-  answer.missed += overloaded_;
+  facts.offered += overloaded_;
+  facts.rejected += overloaded_;
+  facts.missed += overloaded_;
+  return facts;
+}
+
+protocol::MetricsAnswer Server::Impl::metrics() const {
+  protocol::MetricsAnswer answer = answer_of(totals());
   answer.malformed = malformed_;
   return answer;
 }
@@ -450,5 +457,6 @@ Result<std::unique_ptr<Server>> Server::open(ServerOptions options, control::Dri
 const std::string& Server::endpoint() const noexcept { return impl_->endpoint; }
 const std::string& Server::telemetry_endpoint() const noexcept { return impl_->telemetry_endpoint; }
 Status Server::run(int stop_fd) { return impl_->run(stop_fd); }
+control::DriverMetrics Server::metrics() const { return impl_->totals(); }
 
 }  // namespace reins::serving

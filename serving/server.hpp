@@ -55,6 +55,8 @@ class Server {
   /// for what is under way and answers the rest with `stopping`. Does not stop the driver. Ends by itself with the
   /// driver's error where submit() gives one that is not about the request at hand. Errors: that one, io, internal.
   Status run(int stop_fd);
+  /// The driver's metrics with what the server itself turned away: offered, rejected and missed.
+  control::DriverMetrics metrics() const;
 
  private:
   class Impl;
