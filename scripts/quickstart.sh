@@ -6,6 +6,7 @@
 # --out DIR   where everything is written (default: out/quickstart)
 set -euo pipefail
 began=$SECONDS
+from=$PWD
 cd "$(dirname "$0")/.."
 
 data="" out=out/quickstart
@@ -13,7 +14,9 @@ while (($# > 0)); do
   case "$1" in
     --data | --out)
       (($# > 1)) || { echo "quickstart.sh: $1 wants a folder" >&2; exit 2; }
-      [[ $1 == --data ]] && data=$2 || out=$2
+      path=$2
+      [[ $path == /* ]] || path=$from/$path  # relative to where the user stands
+      [[ $1 == --data ]] && data=$path || out=$path
       shift 2
       ;;
     -h | --help) sed -n '2,6s/^# //p' "$0"; exit 0 ;;
@@ -44,7 +47,7 @@ scripts/install-deps.sh build
 mkdir -p "$out"
 build=build/release
 # A tree that was configured with its tests keeps them; here only the two programs are built.
-[[ -f $build/CMakeCache.txt ]] || cmake --preset release -DREINS_TESTS=OFF >"$out/configure.log" 2>&1 ||
+[[ -f $build/build.ninja ]] || cmake --preset release -DREINS_TESTS=OFF >"$out/configure.log" 2>&1 ||
   { cat "$out/configure.log" >&2; exit 1; }
 cmake --build "$build" --target reins reins-workload --parallel "$(nproc)"
 PATH=$PWD/$build/bin:$PATH
