@@ -53,15 +53,8 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   full_latency_s_ = profile.fastest_s(full);
   // The reference energy is what the full network costs where it is fastest: the scale of "as fast as it goes".
   const auto cost_where_fastest = [&](LevelId level) {
-    std::optional<double> energy_j;
-    for (std::size_t m = 0; m < space.mappings.size(); ++m) {
-      for (std::size_t o = 0; o < space.mappings[m].freq_khz.size(); ++o) {
-        const policies::ProfilePoint* point = profile.at(level, MappingId(m), OppId(o));
-        if (point != nullptr && point->latency_s == profile.fastest_s(level) && point->energy_j)
-          energy_j = point->energy_j;
-      }
-    }
-    return energy_j;
+    const policies::ProfilePoint* point = profile.fastest(level);
+    return point != nullptr ? point->energy_j : std::nullopt;
   };
   energy_ref_j_ = cost_where_fastest(full).value_or(1);
   for (std::size_t l = 0; l < space.levels; ++l)

@@ -77,13 +77,7 @@ Admission Shield::admit(const policies::Observation& observation, const policies
     // The least grave choice. Among equals that are late, the least late: those behind it wait less. Among equals in
     // time, the nearest to what was wanted: same mapping and level first (the operating point that differs least), then
     // whatever the profile says is cheapest.
-    struct Rank {
-      unsigned broken;
-      double first, second;
-      bool operator<(const Rank& other) const noexcept {
-        return std::tie(broken, first, second) < std::tie(other.broken, other.first, other.second);
-      }
-    };
+    using Rank = std::tuple<unsigned, double, double>;
     const auto rank = [&](MappingId m, LevelId l, OppId o, const policies::ProfilePoint& point) -> Rank {
       const unsigned b = broken(facts, m, l, o);
       if ((b & kLate) != 0) return {b, predicted_s(facts, m, l, o), 0};
@@ -92,9 +86,9 @@ Admission Shield::admit(const policies::Observation& observation, const policies
               distance == 0 ? std::abs(static_cast<double>(o.value - wanted.opp.value))
                             : point.energy_j.value_or(point.latency_s)};
     };
-    Rank best{wanted_broken, std::numeric_limits<double>::infinity(), 0};
     const policies::ProfilePoint* asked = profile_.at(wanted.level, wanted.mapping, wanted.opp);
-    if (asked != nullptr) best = rank(wanted.mapping, wanted.level, wanted.opp, *asked);
+    Rank best = asked != nullptr ? rank(wanted.mapping, wanted.level, wanted.opp, *asked)
+                                 : Rank{wanted_broken, std::numeric_limits<double>::infinity(), 0};
     for (std::size_t mi = 0; mi < space_.mappings.size(); ++mi) {
       const MappingId m(mi);
       for (std::size_t li = 0; li < space_.levels; ++li) {

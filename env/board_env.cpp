@@ -117,11 +117,11 @@ int BoardEnv::newly_missed() {
     if (outcome.missed) ++missed;
   }
   const control::Runtime& runtime = run_->runtime();
-  const LevelId floor = runtime.observation().facts.floor_level;
+  const double fastest_s = world_.profile->fastest_s(runtime.observation().facts.floor_level);
   double earliest_s = run_->now_s();  // finish of the i-th, all as fast as they can be
   for (std::size_t i = 0; i < runtime.queue_depth(); ++i) {
     const control::Request& request = runtime.waiting(i);
-    earliest_s += world_.profile->fastest_s(floor);
+    earliest_s += fastest_s;
     if (!request.deadline_s.has_value() || *request.deadline_s >= earliest_s) continue;
     if (std::find(lost_.begin(), lost_.end(), request.id) != lost_.end()) continue;
     lost_.push_back(request.id);

@@ -118,14 +118,19 @@ double Profile::accuracy(LevelId level) const noexcept {
   return 0;
 }
 
-double Profile::fastest_s(LevelId level) const noexcept {
-  if (!level.valid() || level.index() >= levels_) return 0;
+const ProfilePoint* Profile::fastest(LevelId level) const noexcept {
+  if (!level.valid() || level.index() >= levels_) return nullptr;
   const std::size_t width = opps_.back();
-  double fastest = std::numeric_limits<double>::infinity();
+  const ProfilePoint* fastest = nullptr;
   for (std::size_t i = level.index() * width; i < (level.index() + 1) * width; ++i) {
-    if (points_[i]) fastest = std::min(fastest, points_[i]->latency_s);
+    if (points_[i] && (fastest == nullptr || points_[i]->latency_s <= fastest->latency_s)) fastest = &*points_[i];
   }
-  return fastest < std::numeric_limits<double>::infinity() ? fastest : 0;
+  return fastest;
+}
+
+double Profile::fastest_s(LevelId level) const noexcept {
+  const ProfilePoint* point = fastest(level);
+  return point != nullptr ? point->latency_s : 0;
 }
 
 std::string Profile::format(const ActionSpace& space) const {

@@ -55,7 +55,9 @@ class Profile {
   double accuracy(LevelId level) const noexcept;
   std::size_t levels() const noexcept { return levels_; }
   std::size_t mappings() const noexcept { return mappings_; }
-  /// Smallest mean latency of a level over all mappings and points, seconds.
+  /// The point of a level with the smallest mean latency over all mappings; null where none was measured.
+  const ProfilePoint* fastest(LevelId level) const noexcept;
+  /// Its mean latency, seconds.
   double fastest_s(LevelId level) const noexcept;
 
   std::string board, board_fingerprint, network_fingerprint, kernel, version;

@@ -185,6 +185,21 @@ TEST(Dqn, NeverActsAgainstTheMaskBeforeOrAfterLearning) {
   }
 }
 
+/// One step of two features with a random reward, and an update once there is enough to learn from.
+void learn_from_noise(Dqn& dqn, const policies::ActionMask& mask, Rng& rng) {
+  const std::vector<float> x = features(2, rng), next_x = features(2, rng);
+  Step next;
+  next.obs = next_x;
+  next.mask = mask;
+  next.reward = rng.normal();
+  next.dt_s = 0.1;
+  next.applied = dqn.act(x, mask);
+  ASSERT_OK(dqn.observe(x, mask, next));
+  if (dqn.ready()) {
+    ASSERT_OK(dqn.learn());
+  }
+}
+
 TEST(Dqn, KeepsWhatAHeadMayNotSeeAtZero) {
   // A forbidden weight that learnt would be in torch's forward pass but not in the frozen policy's.
   const policies::ActionSpace space = toy_space({4, 6}, 3);
@@ -196,17 +211,7 @@ TEST(Dqn, KeepsWhatAHeadMayNotSeeAtZero) {
   Rng rng(2);
   const policies::ActionMask mask = full_mask(space);
   for (int i = 0; i < 400; ++i) {
-    const std::vector<float> x = features(2, rng), next_x = features(2, rng);
-    Step next;
-    next.obs = next_x;
-    next.mask = mask;
-    next.reward = rng.normal();
-    next.dt_s = 0.1;
-    next.applied = (*dqn)->act(x, mask);
-    ASSERT_OK((*dqn)->observe(x, mask, next));
-    if ((*dqn)->ready()) {
-      ASSERT_OK((*dqn)->learn());
-    }
+    ASSERT_NO_FATAL_FAILURE(learn_from_noise(**dqn, mask, rng));
   }
   const auto forward = policies::NetworkForward::make((*dqn)->network(), space);
   ASSERT_OK(forward);
@@ -235,16 +240,8 @@ TEST(Dqn, TheAveragedNetworkIsTheMeanOfTheWeightsUntilItsRateTakesOver) {
     const auto weights = [&](bool averaged) { return (*dqn)->network(averaged)[policies::LayerName::kParkOut].weight; };
     std::vector<double> sum(weights(false).size());
     for (int i = 0; i < 100; ++i) {
-      const std::vector<float> x = features(2, rng), next_x = features(2, rng);
-      Step next;
-      next.obs = next_x;
-      next.mask = mask;
-      next.reward = rng.normal();
-      next.dt_s = 0.1;
-      next.applied = (*dqn)->act(x, mask);
-      ASSERT_OK((*dqn)->observe(x, mask, next));
+      ASSERT_NO_FATAL_FAILURE(learn_from_noise(**dqn, mask, rng));
       if (!(*dqn)->ready()) continue;
-      ASSERT_OK((*dqn)->learn());
       const auto now = weights(false);
       for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += static_cast<double>(now[j]);
     }
