@@ -37,6 +37,7 @@ class LivePlant final : public Plant {
   double next_event_s() override;
   std::optional<double> energy_j() override;
   bool emulated() const noexcept override { return false; }
+  bool runs_beside() const noexcept override { return false; }
   Status restore() override;
 
   /// True where the accounting rails have a sensor that answers: else no energy is claimed.

@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "control/telemetry.hpp"
+#include "control/runtime.hpp"
 #include "core/result.hpp"
 #include "inference/api/engine.hpp"
 
@@ -36,8 +36,16 @@ class Plant {
   /// Energy of the accounting rails so far where the plant itself knows it (a counter, or the emulated truth).
   virtual std::optional<double> energy_j() = 0;
   virtual bool emulated() const noexcept = 0;
+  /// `start` returns at once, and `apply` takes effect while the inference runs.
+  virtual bool runs_beside() const noexcept = 0;
   /// Puts the board back.
   virtual Status restore() = 0;
 };
+
+/// What of `config` holds on this plant: nothing is hurried where nothing runs beside the loop.
+inline RuntimeConfig config_for(const Plant& plant, RuntimeConfig config) noexcept {
+  config.shield.hurry = config.shield.hurry && plant.runs_beside();
+  return config;
+}
 
 }  // namespace reins::control

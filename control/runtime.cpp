@@ -28,7 +28,9 @@ Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space,
       shield_(board, space, profile, config.shield),
       energy_(config.energy),
       queue_(std::max<std::size_t>(config.queue_limit, 1)),
-      park_at_s_(kNever) {}
+      park_at_s_(kNever) {
+  slacks_.reserve(queue_.size() + 1);
+}
 
 std::optional<double> Runtime::present_power_w() const noexcept {
   if (!applied_.mapping.valid()) return profile_.idle_w(MappingId(0), OppId(0));
@@ -84,7 +86,33 @@ void Runtime::arrive(double now_s, const Request& request, Effects& effects) noe
   }
   queue_[(queue_head_ + queue_size_) % queue_.size()] = queued_request;
   ++queue_size_;
-  if (!busy_ && !deciding_) ask(now_s, effects);
+  if (busy_) {
+    hurry(now_s, effects);
+  } else if (!deciding_) {
+    ask(now_s, effects);
+  }
+}
+
+void Runtime::progress(double now_s, LevelId level) noexcept {
+  const policies::ProfilePoint* point = profile_.at(level, applied_.mapping, applied_.opp);
+  if (point != nullptr && point->latency_s > 0) done_ += (now_s - done_at_s_) / point->latency_s;
+  done_at_s_ = now_s;
+}
+
+void Runtime::hurry(double now_s, Effects& effects) noexcept {
+  if (applied_.governor.has_value()) return;
+  progress(now_s, applied_.level);
+  const auto slack_s = [now_s](const Request& request) { return request.deadline_s.value_or(kNever) - now_s; };
+  slacks_.assign(1, slack_s(running_.request));
+  for (std::size_t i = 0; i < queue_size_; ++i) slacks_.push_back(slack_s(queued(i)));
+  const double left = std::max(0.0, 1 - done_ / slow_down_);
+  const OppId opp = shield_.hurry(observation_.facts, applied_, left, slacks_);
+  if (opp == applied_.opp) return;
+  ++counters_.shield_interventions;
+  ++counters_.switches;
+  last_switch_s_ = now_s;
+  applied_.opp = running_.applied.opp = opp;
+  effects.add(EffectKind::kApply).action = applied_;
 }
 
 void Runtime::sensed(double now_s, const Telemetry& telemetry) noexcept {
@@ -178,6 +206,8 @@ void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t 
   running_.start_s = now_s;
   running_.queue_s = now_s - running_.request.arrival_s;
   running_.decision_ns = decision_ns;
+  done_ = 0;
+  done_at_s_ = now_s;
   queue_head_ = (queue_head_ + 1) % queue_.size();
   --queue_size_;
   energy_at_start_j_ = energy_.total_j();
@@ -208,11 +238,8 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
   last_energy_j_ = outcome.energy_j;
   last_finish_s_ = now_s;
   if (!outcome.applied.governor.has_value()) {
-    const policies::ProfilePoint* point = profile_.at(level, outcome.applied.mapping, outcome.applied.opp);
-    if (point != nullptr && point->latency_s > 0) {
-      const double ratio = std::clamp((now_s - outcome.start_s) / point->latency_s, 0.25, 8.0);
-      slow_down_ += config_.slow_down_gain * (ratio - slow_down_);
-    }
+    progress(now_s, level);
+    if (done_ > 0) slow_down_ += config_.slow_down_gain * (std::clamp(done_, 0.25, 8.0) - slow_down_);
   }
   effects.add(EffectKind::kReply).outcome = outcome;
   if (queue_size_ > 0) {

@@ -42,7 +42,8 @@ class Runtime {
   void set_goals(const policies::Goals& goals) noexcept { goals_ = goals; }
   const policies::Goals& goals() const noexcept { return goals_; }
 
-  /// A request comes in. Without a deadline of its own it gets arrival + the latency target.
+  /// A request comes in. Without a deadline of its own it gets arrival + the latency target. While an inference runs
+  /// its operating point may rise (kApply), so that this one and those before it keep their deadlines.
   void arrive(double now_s, const Request& request, Effects& effects) noexcept;
   /// New sensor values.
   void sensed(double now_s, const Telemetry& telemetry) noexcept;
@@ -74,6 +75,10 @@ class Runtime {
  private:
   const Request& queued(std::size_t i) const noexcept { return queue_[(queue_head_ + i) % queue_.size()]; }
   void ask(double now_s, Effects& effects) noexcept;
+  /// A request has joined those behind the inference under way: raises its operating point where they need it.
+  void hurry(double now_s, Effects& effects) noexcept;
+  /// Brings `done_` up to `now_s`.
+  void progress(double now_s, LevelId level) noexcept;
   std::optional<double> present_power_w() const noexcept;
 
   const boards::Board& board_;
@@ -93,6 +98,8 @@ class Runtime {
   policies::Observation observation_;
   policies::Action applied_;
   Outcome running_;
+  double done_ = 0, done_at_s_ = 0;  // of the inference under way, as if the slow-down were 1; as of then
+  std::vector<double> slacks_;       // of it and those behind it
   double energy_at_start_j_ = 0;
   double settled_s_ = 0;
   bool started_ = false;

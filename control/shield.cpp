@@ -10,7 +10,7 @@
 namespace reins::control {
 namespace {
 
-constexpr unsigned kHot = 8, kOverPower = 4, kLate = 2, kOverBudget = 1;
+constexpr unsigned kHot = 16, kOverPower = 8, kLate = 4, kBehind = 2, kOverBudget = 1;
 
 }  // namespace
 
@@ -54,6 +54,10 @@ bool Shield::in_time(const policies::Situation& facts, MappingId m, LevelId l, O
   return !facts.slack_s.has_value() || predicted_s(facts, m, l, o) <= *facts.slack_s;
 }
 
+bool Shield::keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
+  return facts.queue_depth == 0 || !facts.pace_s.has_value() || predicted_s(facts, m, l, o) <= *facts.pace_s;
+}
+
 bool Shield::in_budget(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
   if (!facts.goals.energy_j.has_value()) return true;
   const policies::ProfilePoint* point = profile_.at(l, m, o);
@@ -62,7 +66,8 @@ bool Shield::in_budget(const policies::Situation& facts, MappingId m, LevelId l,
 
 unsigned Shield::broken(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
   return (cool(facts, m, l, o) ? 0U : kHot) | (within_power(facts, m, l, o) ? 0U : kOverPower) |
-         (in_time(facts, m, l, o) ? 0U : kLate) | (in_budget(facts, m, l, o) ? 0U : kOverBudget);
+         (in_time(facts, m, l, o) ? 0U : kLate) | (keeps_pace(facts, m, l, o) ? 0U : kBehind) |
+         (in_budget(facts, m, l, o) ? 0U : kOverBudget);
 }
 
 Admission Shield::admit(const policies::Observation& observation, const policies::Action& wanted,
@@ -124,6 +129,35 @@ Admission Shield::admit(const policies::Observation& observation, const policies
         OppId(std::min<std::int32_t>(action.park.value, static_cast<std::int32_t>(space_.opps(action.mapping)) - 1));
   }
   return {action, !(action == wanted)};
+}
+
+OppId Shield::hurry(const policies::Situation& facts, const policies::Action& action, double left,
+                    std::span<const double> slack_s) const noexcept {
+  if (!config_.enabled || !config_.hurry || action.governor.has_value() || action.kernel_placed) return action.opp;
+  const double factor = facts.slow_down * (1 + config_.latency_margin);
+  const double switch_s = board_.cluster_of(action.mapping).switch_s;
+  const double fastest_s = profile_.fastest_s(facts.floor_level) * factor;
+  const auto grave = [&](OppId opp) { return broken(facts, action.mapping, action.level, opp) & (kHot | kOverPower); };
+  const auto keeps = [&](OppId opp, bool fastest) {
+    const policies::ProfilePoint* own = profile_.at(action.level, action.mapping, opp);
+    const policies::ProfilePoint* next = profile_.at(facts.floor_level, action.mapping, opp);
+    if (own == nullptr || next == nullptr) return false;
+    double ready_s = left * own->latency_s * factor + (opp == action.opp ? 0 : switch_s);
+    for (const double slack : slack_s) {
+      if (ready_s > slack) return false;
+      ready_s += fastest ? fastest_s : next->latency_s * factor;
+    }
+    return true;
+  };
+  OppId highest(std::min<std::int32_t>(facts.cap[space_.mappings[action.mapping.index()].cluster.index()],
+                                       static_cast<std::int32_t>(space_.opps(action.mapping)) - 1));
+  while (highest > action.opp && grave(highest) > grave(action.opp)) highest = OppId(highest.value - 1);
+  for (const bool fastest : {false, true}) {
+    for (OppId opp = action.opp; opp <= highest; opp = OppId(opp.value + 1)) {
+      if (keeps(opp, fastest)) return opp;
+    }
+  }
+  return std::max(action.opp, highest);
 }
 
 }  // namespace reins::control

@@ -1,6 +1,8 @@
 // control/shield.hpp: the deterministic last word between policy and actuators: heat, power cap, deadline, dwell time.
 #pragma once
 
+#include <span>
+
 #include "boards/board.hpp"
 #include "policies/observation.hpp"
 #include "policies/profile.hpp"
@@ -13,7 +15,9 @@ struct ShieldConfig {
   double horizon_s = 2.0;         ///< how far ahead the temperature is predicted, seconds. 0.1..60
   double thermal_margin_c = 1.0;  ///< kept below the throttle point, kelvin. 0..20
   double dwell_s =
-      0.02;  ///< a lower operating point waits this long after the last change; upward moves are exempt. 0..10
+      0.02;           ///< a lower operating point waits this long after the last change; upward moves are exempt. 0..10
+  bool hurry = true;  ///< raise the point of an inference under way for those who join behind it. Off where a driver
+                      ///< blocks while the engine runs
 };
 
 /// What the shield did to an action.
@@ -33,6 +37,14 @@ class Shield {
   Admission admit(const policies::Observation& observation, const policies::Action& wanted,
                   double since_change_s) const noexcept;
 
+  /// For an inference under way at `action`, with `left` (0..1) of it still to do, and the requests behind it, which
+  /// run at the floor's level: the slowest operating point, from the present one up, at which all keep their deadlines
+  /// if those behind run at that point too; else the slowest at which they do if those behind run as fast as can be;
+  /// else the highest. Never past a cap, nor to where heat or the power cap would be broken and are not yet. `facts`:
+  /// of the decision that started it. `slack_s`: time left to each deadline, its own first; infinite: none.
+  OppId hurry(const policies::Situation& facts, const policies::Action& action, double left,
+              std::span<const double> slack_s) const noexcept;
+
   /// Predicted time of one inference with everything that delays its start, seconds.
   double predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept;
   const ShieldConfig& config() const noexcept { return config_; }
@@ -41,6 +53,8 @@ class Shield {
   bool cool(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   bool within_power(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   bool in_time(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
+  /// Those that wait keep their deadlines too if they run no slower.
+  bool keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   bool in_budget(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   /// 0 = everything holds; each broken goal sets a bit, the graver the higher.
   unsigned broken(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;

@@ -23,6 +23,7 @@ class EmulatedPlant final : public control::Plant {
   double next_event_s() override;
   std::optional<double> energy_j() override { return board_.energy_j(); }
   bool emulated() const noexcept override { return true; }
+  bool runs_beside() const noexcept override { return true; }
   Status restore() override { return {}; }
 
  private:

@@ -13,7 +13,7 @@ constexpr double kSpin_s = 0.0002;
 
 LiveRun::LiveRun(const World& world, const control::RuntimeConfig& config, control::Plant& plant,
                  const data::ImageSet& images)
-    : world_(world), config_(config), plant_(plant), images_(images) {
+    : world_(world), config_(control::config_for(plant, config)), plant_(plant), images_(images) {
   runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
 }
 

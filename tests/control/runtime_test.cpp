@@ -290,6 +290,29 @@ TEST_F(RuntimeTest, SlowDownFollowsMeasuredOverProfiled) {
   }
 }
 
+TEST_F(RuntimeTest, RaisesTheOperatingPointForWhoeverComesBehind) {
+  config_.shield.enabled = true;
+  policies::Goals goals;
+  goals.accuracy_floor = 0.7;  // the full network: 0.4, 0.2, 0.133, 0.1, 0.08 s on big-x2
+  Runtime runtime = make();
+  runtime.set_goals(goals);
+  arrive(runtime, 0, 1, 1.0);
+  decide(runtime, 0, act(2, 2, 0, 0));
+  arrive(runtime, 0.2, 2, 0.9);  // half is done: with the margin 0.636 s of 0.7 are needed
+  EXPECT_THAT(kinds(), ElementsAre());
+  arrive(runtime, 0.24, 3, 0.7);  // 0.4 is to do: 2.4 runs in 0.46 s
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kApply));
+  EXPECT_EQ(effect(0).action, act(2, 2, 2, 0)) << "1200 MHz";
+  EXPECT_EQ(runtime.counters().shield_interventions, 1U);
+  EXPECT_EQ(runtime.counters().switches, 1U);
+  EXPECT_EQ(runtime.applied().opp, OppId(2));
+  // The 0.4 left take 0.4 / 7.5 s: then it has run as profiled, and the slow-down stays 1.
+  complete(runtime, 0.24 + 0.4 * 0.4 / 3, 2);
+  EXPECT_EQ(effect(0).outcome.applied.opp, OppId(2));
+  EXPECT_NEAR(runtime.observation().facts.slow_down, 1, 1e-9);
+  EXPECT_EQ(runtime.observation().facts.present.opp, OppId(2));
+}
+
 TEST_F(RuntimeTest, AccountsEnergyAsTheIntegralByHand) {
   config_.park_delay_s = 0.05;
   Runtime runtime = make();

@@ -97,6 +97,45 @@ TEST_F(ShieldTest, IsLeastLateWhereNothingMeetsTheDeadline) {
   }
 }
 
+TEST_F(ShieldTest, KeepsThePaceOfTheQueueWhereAPointDoes) {
+  // With the margin the full network on big-x2 takes 0.424, 0.212, 0.142, 0.106, 0.085 s.
+  facts().goals.accuracy_floor = 0.7;
+  facts().slack_s = 1;
+  facts().pace_s = 0.15;
+  EXPECT_FALSE(admit(act(2, 2, 0, 0)).changed) << "nobody waits";
+  facts().queue_depth = 3;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 2, 0));
+  facts().pace_s = 0.05;
+  EXPECT_FALSE(admit(act(2, 2, 1, 0)).changed) << "nothing keeps it: the policy's choice stands";
+  facts().slack_s = 0.11;
+  EXPECT_EQ(admit(act(2, 2, 1, 0)).action, act(2, 2, 3, 0)) << "but not past its own deadline";
+}
+
+TEST_F(ShieldTest, HurriesToTheSlowestPointThatKeepsEveryDeadline) {
+  facts().goals.accuracy_floor = 0.7;
+  builder_.fill(observation_);
+  const auto hurry = [&](const policies::Action& running, double left, std::vector<double> slack_s) {
+    return Shield(world_.board, world_.space, world_.profile, config_).hurry(facts(), running, left, slack_s).value;
+  };
+  // With the margin the full network on big-x2 takes 0.424, 0.212, 0.142, 0.106, 0.085 s.
+  EXPECT_EQ(hurry(act(2, 2, 0), 1, {0.43}), 0) << "nothing is gained";
+  EXPECT_EQ(hurry(act(2, 2, 0), 0.5, {0.43, 0.33}), 1) << "0.106 + 0.212 s and a switch";
+  EXPECT_EQ(hurry(act(2, 2, 0), 0.5, {0.43, 0.22}), 2) << "0.071 + 0.142 s";
+  EXPECT_EQ(hurry(act(2, 2, 3), 0.5, {0.43, 0.33}), 3) << "upward only";
+  EXPECT_EQ(hurry(act(2, 2, 0), 0.5, {0.43, 0.01}), 4) << "lost whatever is done: as fast as can be";
+  // Little takes 1.70, 0.565, 0.339 s: the one behind keeps its deadline on the big cluster only.
+  EXPECT_EQ(hurry(act(0, 2, 0), 0.1, {1, 0.26}), 0) << "0.170 + 0.085 s";
+  EXPECT_EQ(hurry(act(0, 2, 0), 0.1, {1, 0.15}), 1) << "0.057 + 0.085 s";
+  facts().cap[1] = 1;
+  EXPECT_EQ(hurry(act(2, 2, 0), 0.5, {0.43, 0.22}), 1) << "a cap";
+  facts().cap[1] = 4;
+  facts().goals.power_w = world_.profile.at(LevelId(2), MappingId(2), OppId(1))->power_w;
+  facts().queue_depth = 1;
+  EXPECT_EQ(hurry(act(2, 2, 0), 0.5, {0.43, 0.22}), 1) << "the power cap";
+  config_.enabled = false;
+  EXPECT_EQ(hurry(act(2, 2, 0), 0.5, {0.43, 0.22}), 0);
+}
+
 TEST_F(ShieldTest, HeatWinsOverTheDeadline) {
   // Only 1600 and 2000 MHz on big-x2 are in time; both end above the throttle point when the queue keeps them busy.
   facts().slack_s = 0.12;
