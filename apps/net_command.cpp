@@ -175,7 +175,8 @@ void register_eval(CLI::App& net, int& exit_code) {
   command->add_option("--record", options->record, "write each image's answers at every level to this file")
       ->type_name("FILE");
   command->add_option("--images", options->images, "only the first N test images (default: all)");
-  command->add_option("--engine", options->engine, "auto, avx512, avx2 or baseline")->capture_default_str();
+  command->add_option("--engine", options->engine, "auto, onednn, portable, avx512, avx2 or baseline")
+      ->capture_default_str();
   command->add_option("--threads", options->threads, "worker threads")->capture_default_str();
   command->add_option("--seed", options->seed, "of the synthetic images")->capture_default_str();
   add_json_option(*command, options->json);

@@ -32,6 +32,7 @@ configure_package_config_file(cmake/reins-config.cmake.in ${CMAKE_BINARY_DIR}/pa
                               INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/reins-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/package/reins-config.cmake ${CMAKE_BINARY_DIR}/package/reins-config-version.cmake
+        cmake/FindOneDNN.cmake
         DESTINATION ${package_dir} COMPONENT development)
 
 # Where `reins` looks for them: ../share/reins beside its own folder.

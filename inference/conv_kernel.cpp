@@ -1,139 +1,412 @@
 #include "inference/conv_kernel.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace reins::inference {
 namespace {
 
 // The bodies are written once, on GCC's and Clang's vector types, and compiled once per instruction set: they are
-// inlined into functions that carry the target attribute. Tile sizes follow the number of registers.
-using Vec = float __attribute__((vector_size(64)));
-static_assert(sizeof(Vec) == kLanes * sizeof(float));
-
+// inlined into functions that carry the target attribute. Tile sizes follow the width and the number of registers.
 #define REINS_INLINE [[gnu::always_inline]] inline
 
-// `Pixels` neighbours in a row x `Blocks` x 16 output channels, held in registers over the whole sum.
-template <std::size_t Pixels, std::size_t Blocks>
-REINS_INLINE void tile(const StageView& s, std::size_t y, std::size_t x, std::size_t block, float* out) {
+using Vec4 = float __attribute__((vector_size(16)));
+using Vec8 = float __attribute__((vector_size(32)));
+using Vec16 = float __attribute__((vector_size(64)));
+
+// What one instruction set can hold: floats per register, and register tiles of pixels x blocks of 16 channels.
+template <typename V, std::size_t Pixels, std::size_t Blocks>
+struct Isa {
+  using Vec = V;
+  static constexpr std::size_t kWidth = sizeof(Vec) / sizeof(float);
+  static constexpr std::size_t kPixels = Pixels;  // even: a pool takes them in pairs
+  static constexpr std::size_t kBlocks = Blocks;
+  static constexpr std::size_t kPerBlock = kLanes / kWidth;
+};
+
+template <typename Vec>
+REINS_INLINE Vec load(const float* from) {
+  return *reinterpret_cast<const Vec*>(from);
+}
+template <typename Vec>
+REINS_INLINE void store(float* to, Vec v) {
+  *reinterpret_cast<Vec*>(to) = v;
+}
+template <typename Vec>
+REINS_INLINE Vec larger(Vec a, Vec b) {
+  return a > b ? a : b;
+}
+
+// Blocks that one pass over the weights serves: threes, and twos where a single one would be left.
+constexpr std::size_t blocks_at(std::size_t left) noexcept {
+  return left == 4 || left == 2 ? 2 : std::min<std::size_t>(left, 3);
+}
+
+// ---- the direct form ----
+
+// Weights: [out / 16][3][3][in][16].
+
+// Rows x Pixels neighbours x Blocks x 16 output channels, held in registers over the whole sum; with two rows, pooled.
+template <typename Isa, std::size_t Rows, std::size_t Pixels, std::size_t Blocks>
+REINS_INLINE void direct_tile(const StageView& s, std::size_t y, std::size_t x, std::size_t block, float* out) {
+  using Vec = typename Isa::Vec;
+  constexpr std::size_t kVecs = Blocks * Isa::kPerBlock;
   const std::size_t line = (s.width + 2) * s.in_stride;
   const std::size_t block_weights = 9 * s.in_channels * kLanes;
   const float* const first_weights = s.weights + block * block_weights;
-  Vec sum[Pixels][Blocks];
-  for (std::size_t b = 0; b < Blocks; ++b) {
-    const Vec bias = *reinterpret_cast<const Vec*>(s.bias + (block + b) * kLanes);
-    for (std::size_t p = 0; p < Pixels; ++p) sum[p][b] = bias;
+  Vec sum[Rows][Pixels][kVecs];
+  for (std::size_t v = 0; v < kVecs; ++v) {
+    const Vec bias = load<Vec>(s.bias + block * kLanes + v * Isa::kWidth);
+    for (std::size_t r = 0; r < Rows; ++r) {
+      for (std::size_t p = 0; p < Pixels; ++p) sum[r][p][v] = bias;
+    }
   }
+  // Where pixels follow each other without a gap, so do the three taps of a row.
+  const bool dense = s.in_stride == s.in_channels;
+  const std::size_t taps = dense ? 1 : 3;
+  const std::size_t run = dense ? 3 * s.in_channels : s.in_channels;
   for (std::size_t ky = 0; ky < 3; ++ky) {
-    for (std::size_t kx = 0; kx < 3; ++kx) {
+    for (std::size_t kx = 0; kx < taps; ++kx) {
       const float* const in = s.in + (y + ky) * line + (x + kx) * s.in_stride;
       const float* const weights = first_weights + (ky * 3 + kx) * s.in_channels * kLanes;
-      for (std::size_t c = 0; c < s.in_channels; ++c) {
-        Vec w[Blocks];
-        for (std::size_t b = 0; b < Blocks; ++b) {
-          w[b] = *reinterpret_cast<const Vec*>(weights + b * block_weights + c * kLanes);
+      for (std::size_t c = 0; c < run; ++c) {
+        Vec w[kVecs];
+        for (std::size_t v = 0; v < kVecs; ++v) {
+          const std::size_t b = v / Isa::kPerBlock;
+          w[v] = load<Vec>(weights + b * block_weights + c * kLanes + v % Isa::kPerBlock * Isa::kWidth);
         }
-        for (std::size_t p = 0; p < Pixels; ++p) {
-          const float value = in[p * s.in_stride + c];
-          for (std::size_t b = 0; b < Blocks; ++b) sum[p][b] += value * w[b];
+        for (std::size_t r = 0; r < Rows; ++r) {
+          for (std::size_t p = 0; p < Pixels; ++p) {
+            const float value = in[r * line + p * s.in_stride + c];
+            for (std::size_t v = 0; v < kVecs; ++v) sum[r][p][v] += value * w[v];
+          }
         }
       }
     }
   }
   const Vec zero = {};
-  for (std::size_t p = 0; p < Pixels; ++p) {
-    for (std::size_t b = 0; b < Blocks; ++b) {
-      *reinterpret_cast<Vec*>(out + p * s.out_stride + (block + b) * kLanes) = sum[p][b] > zero ? sum[p][b] : zero;
-    }
-  }
-}
-
-template <std::size_t Pixels, std::size_t Blocks>
-REINS_INLINE void row_of_blocks(const StageView& s, std::size_t y, std::size_t block, float* out) {
-  std::size_t x = 0;
-  for (; x + Pixels <= s.width; x += Pixels) tile<Pixels, Blocks>(s, y, x, block, out + x * s.out_stride);
-  for (; x < s.width; ++x) tile<1, Blocks>(s, y, x, block, out + x * s.out_stride);
-}
-
-// One row of the convolution: width x out_stride floats to `out`.
-template <std::size_t Pixels, std::size_t Blocks>
-REINS_INLINE void conv_row(const StageView& s, std::size_t y, float* out) {
-  const std::size_t blocks = s.out_stride / kLanes;
-  std::size_t block = 0;
-  for (; block + Blocks <= blocks; block += Blocks) row_of_blocks<Pixels, Blocks>(s, y, block, out);
-  if constexpr (Blocks > 1) {
-    for (; block < blocks; ++block) row_of_blocks<Pixels, 1>(s, y, block, out);
-  }
-}
-
-template <std::size_t Pixels, std::size_t Blocks>
-REINS_INLINE void stage_rows_body(const StageView& s, std::size_t first, std::size_t last, float* scratch) {
-  const std::size_t out_width = s.pool ? s.width / 2 : s.width;
-  const std::size_t out_line = (out_width + 2 * s.out_border) * s.out_stride;
-  for (std::size_t row = first; row < last; ++row) {
-    float* const out = s.out + (row + s.out_border) * out_line + s.out_border * s.out_stride;
-    if (!s.pool) {
-      conv_row<Pixels, Blocks>(s, row, out);
-      continue;
-    }
-    float* const below = scratch + s.width * s.out_stride;
-    conv_row<Pixels, Blocks>(s, 2 * row, scratch);
-    conv_row<Pixels, Blocks>(s, 2 * row + 1, below);
-    for (std::size_t x = 0; x < out_width; ++x) {
-      for (std::size_t c = 0; c < s.out_stride; c += kLanes) {
-        const std::size_t left = 2 * x * s.out_stride + c;
-        const std::size_t right = left + s.out_stride;
-        const Vec a = *reinterpret_cast<const Vec*>(scratch + left);
-        const Vec b = *reinterpret_cast<const Vec*>(scratch + right);
-        const Vec d = *reinterpret_cast<const Vec*>(below + left);
-        const Vec e = *reinterpret_cast<const Vec*>(below + right);
-        const Vec upper = a > b ? a : b;
-        const Vec lower = d > e ? d : e;
-        *reinterpret_cast<Vec*>(out + x * s.out_stride + c) = upper > lower ? upper : lower;
+  float* const to = out + block * kLanes;
+  for (std::size_t v = 0; v < kVecs; ++v) {
+    if constexpr (Rows == 2) {
+      for (std::size_t p = 0; p < Pixels; p += 2) {
+        const Vec upper = larger(sum[0][p][v], sum[0][p + 1][v]);
+        const Vec lower = larger(sum[1][p][v], sum[1][p + 1][v]);
+        store(to + p / 2 * s.out_stride + v * Isa::kWidth, larger(larger(upper, lower), zero));
+      }
+    } else {
+      for (std::size_t p = 0; p < Pixels; ++p) {
+        store(to + p * s.out_stride + v * Isa::kWidth, larger(sum[0][p][v], zero));
       }
     }
   }
 }
 
-REINS_INLINE float dot_body(const float* a, const float* b, std::size_t n) {
-  Vec sum = {};
-  for (std::size_t i = 0; i < n; i += kLanes) {
-    sum += *reinterpret_cast<const Vec*>(a + i) * *reinterpret_cast<const Vec*>(b + i);
+template <typename Isa, std::size_t Rows, std::size_t Pixels, std::size_t Blocks>
+REINS_INLINE void direct_blocks(const StageView& s, std::size_t row, std::size_t block, float* out) {
+  constexpr std::size_t kLeast = Rows;  // a pool wants two neighbours
+  const std::size_t y = Rows * row;
+  std::size_t x = 0;
+  for (; x + Pixels <= s.width; x += Pixels) {
+    direct_tile<Isa, Rows, Pixels, Blocks>(s, y, x, block, out + x / Rows * s.out_stride);
   }
+  for (; x < s.width; x += kLeast) {
+    direct_tile<Isa, Rows, kLeast, Blocks>(s, y, x, block, out + x / Rows * s.out_stride);
+  }
+}
+
+template <typename Isa, std::size_t Rows>
+REINS_INLINE void direct_steps(const StageView& s, std::size_t first, std::size_t last) {
+  constexpr std::size_t kPixels = Rows == 1 ? Isa::kPixels : std::max<std::size_t>(Isa::kPixels / 4 * 2, 2);
+  const std::size_t blocks = s.out_stride / kLanes;
+  const std::size_t out_line = (s.width / Rows + 2 * s.out_border) * s.out_stride;
+  for (std::size_t row = first; row < last; ++row) {
+    float* const out = s.out + (row + s.out_border) * out_line + s.out_border * s.out_stride;
+    std::size_t block = 0;
+    if constexpr (Isa::kBlocks >= 2) {
+      for (; block + 2 <= blocks; block += 2) direct_blocks<Isa, Rows, kPixels, 2>(s, row, block, out);
+    }
+    for (; block < blocks; ++block) direct_blocks<Isa, Rows, kPixels, 1>(s, row, block, out);
+  }
+}
+
+// ---- Winograd ----
+
+// A step is a row of tiles, each 2x2 outputs of a 4x4 input. Up to kTiles tiles go together through three phases: their
+// inputs are transformed, V[16][tile][in_stride]; 16 products with the transformed weights, M[16][tile][3 blocks]; and
+// back, with bias, ReLU and pool. Weights: [blocks by threes or twos][16][in][those blocks x 16].
+constexpr std::size_t kTiles = 16;
+constexpr std::size_t kPassChannels = 3 * kLanes;
+
+template <typename Isa>
+REINS_INLINE void transform_input(const StageView& s, std::size_t first, std::size_t count, float* v_out) {
+  using Vec = typename Isa::Vec;
+  const std::size_t per_row = s.width / 2;
+  const std::size_t line = (s.width + 2) * s.in_stride;
+  const std::size_t plane = kTiles * s.in_stride;
+  const std::size_t channels = padded(s.in_channels);
+  for (std::size_t t = 0; t < count; ++t) {
+    const std::size_t tile = first + t;
+    const float* const in = s.in + tile / per_row * 2 * line + tile % per_row * 2 * s.in_stride;
+    for (std::size_t c = 0; c < channels; c += Isa::kWidth) {
+      Vec half[4][4];  // B^T d
+      for (std::size_t x = 0; x < 4; ++x) {
+        const float* const at = in + x * s.in_stride + c;
+        const Vec d0 = load<Vec>(at);
+        const Vec d1 = load<Vec>(at + line);
+        const Vec d2 = load<Vec>(at + 2 * line);
+        const Vec d3 = load<Vec>(at + 3 * line);
+        half[0][x] = d0 - d2;
+        half[1][x] = d1 + d2;
+        half[2][x] = d2 - d1;
+        half[3][x] = d1 - d3;
+      }
+      float* const to = v_out + t * s.in_stride + c;
+      for (std::size_t y = 0; y < 4; ++y) {
+        store(to + (4 * y + 0) * plane, half[y][0] - half[y][2]);
+        store(to + (4 * y + 1) * plane, half[y][1] + half[y][2]);
+        store(to + (4 * y + 2) * plane, half[y][2] - half[y][1]);
+        store(to + (4 * y + 3) * plane, half[y][1] - half[y][3]);
+      }
+    }
+  }
+}
+
+// Tiles x Blocks x 16 of one product, held in registers over the whole sum.
+template <typename Isa, std::size_t Tiles, std::size_t Blocks>
+REINS_INLINE void product_tile(const StageView& s, const float* v_in, const float* weights, std::size_t pass_channels,
+                               float* m) {
+  using Vec = typename Isa::Vec;
+  constexpr std::size_t kVecs = Blocks * Isa::kPerBlock;
+  Vec sum[Tiles][kVecs] = {};
+  for (std::size_t c = 0; c < s.in_channels; ++c) {
+    Vec w[kVecs];
+    for (std::size_t v = 0; v < kVecs; ++v) w[v] = load<Vec>(weights + c * pass_channels + v * Isa::kWidth);
+    for (std::size_t t = 0; t < Tiles; ++t) {
+      const float value = v_in[t * s.in_stride + c];
+      for (std::size_t v = 0; v < kVecs; ++v) sum[t][v] += value * w[v];
+    }
+  }
+  for (std::size_t t = 0; t < Tiles; ++t) {
+    for (std::size_t v = 0; v < kVecs; ++v) store(m + t * kPassChannels + v * Isa::kWidth, sum[t][v]);
+  }
+}
+
+template <typename Isa, std::size_t Blocks>
+REINS_INLINE void products(const StageView& s, const float* v_in, const float* weights, std::size_t pass_channels,
+                           std::size_t count, float* m) {
+  std::size_t t = 0;
+  for (; t + Isa::kPixels <= count; t += Isa::kPixels) {
+    product_tile<Isa, Isa::kPixels, Blocks>(s, v_in + t * s.in_stride, weights, pass_channels, m + t * kPassChannels);
+  }
+  if constexpr (Isa::kPixels > 4) {
+    for (; t + 4 <= count; t += 4) {
+      product_tile<Isa, 4, Blocks>(s, v_in + t * s.in_stride, weights, pass_channels, m + t * kPassChannels);
+    }
+  }
+  for (; t < count; ++t) {
+    product_tile<Isa, 1, Blocks>(s, v_in + t * s.in_stride, weights, pass_channels, m + t * kPassChannels);
+  }
+}
+
+// All of a pass's blocks at once where the registers hold them, else one after the other.
+template <typename Isa>
+REINS_INLINE void products_of_pass(const StageView& s, const float* v_in, const float* weights, std::size_t blocks,
+                                   std::size_t count, float* m) {
+  const std::size_t pass_channels = blocks * kLanes;
+  if constexpr (Isa::kBlocks >= 3) {
+    if (blocks == 3) return products<Isa, 3>(s, v_in, weights, pass_channels, count, m);
+  }
+  if constexpr (Isa::kBlocks >= 2) {
+    if (blocks == 2) return products<Isa, 2>(s, v_in, weights, pass_channels, count, m);
+  }
+  for (std::size_t b = 0; b < blocks; ++b) {
+    products<Isa, 1>(s, v_in, weights + b * kLanes, pass_channels, count, m + b * kLanes);
+  }
+}
+
+template <typename Isa>
+REINS_INLINE void transform_output(const StageView& s, std::size_t first, std::size_t count, std::size_t block,
+                                   std::size_t blocks, const float* m) {
+  using Vec = typename Isa::Vec;
+  const std::size_t per_row = s.width / 2;
+  const std::size_t shrink = s.pool ? 2 : 1;
+  const std::size_t out_line = (s.width / shrink + 2 * s.out_border) * s.out_stride;
+  constexpr std::size_t kPlane = kTiles * kPassChannels;
+  const Vec zero = {};
+  for (std::size_t t = 0; t < count; ++t) {
+    const std::size_t y = (first + t) / per_row * 2 / shrink + s.out_border;
+    const std::size_t x = (first + t) % per_row * 2 / shrink + s.out_border;
+    for (std::size_t c = 0; c < blocks * kLanes; c += Isa::kWidth) {
+      const float* const from = m + t * kPassChannels + c;
+      Vec half[2][4];  // A^T m
+      for (std::size_t i = 0; i < 4; ++i) {
+        const Vec m0 = load<Vec>(from + i * kPlane);
+        const Vec m1 = load<Vec>(from + (4 + i) * kPlane);
+        const Vec m2 = load<Vec>(from + (8 + i) * kPlane);
+        const Vec m3 = load<Vec>(from + (12 + i) * kPlane);
+        half[0][i] = m0 + m1 + m2;
+        half[1][i] = m1 - m2 - m3;
+      }
+      const Vec bias = load<Vec>(s.bias + block * kLanes + c);
+      Vec result[2][2];
+      for (std::size_t i = 0; i < 2; ++i) {
+        result[i][0] = half[i][0] + half[i][1] + half[i][2] + bias;
+        result[i][1] = half[i][1] - half[i][2] - half[i][3] + bias;
+      }
+      float* const to = s.out + y * out_line + x * s.out_stride + block * kLanes + c;
+      if (s.pool) {
+        const Vec upper = larger(result[0][0], result[0][1]);
+        const Vec lower = larger(result[1][0], result[1][1]);
+        store(to, larger(larger(upper, lower), zero));
+      } else {
+        store(to, larger(result[0][0], zero));
+        store(to + s.out_stride, larger(result[0][1], zero));
+        store(to + out_line, larger(result[1][0], zero));
+        store(to + out_line + s.out_stride, larger(result[1][1], zero));
+      }
+    }
+  }
+}
+
+template <typename Isa>
+REINS_INLINE void winograd_steps(const StageView& s, std::size_t first, std::size_t last, float* scratch) {
+  const std::size_t per_row = s.width / 2;
+  const std::size_t blocks = s.out_stride / kLanes;
+  const std::size_t v_plane = kTiles * s.in_stride;
+  float* const v = scratch;
+  float* const m = scratch + 16 * v_plane;
+  for (std::size_t tile = first * per_row; tile < last * per_row; tile += kTiles) {
+    const std::size_t count = std::min(kTiles, last * per_row - tile);
+    transform_input<Isa>(s, tile, count, v);
+    const float* weights = s.weights;
+    for (std::size_t block = 0; block < blocks;) {
+      const std::size_t in_pass = blocks_at(blocks - block);
+      for (std::size_t p = 0; p < 16; ++p) {
+        products_of_pass<Isa>(s, v + p * v_plane, weights, in_pass, count, m + p * kTiles * kPassChannels);
+        weights += s.in_channels * in_pass * kLanes;
+      }
+      transform_output<Isa>(s, tile, count, block, in_pass, m);
+      block += in_pass;
+    }
+  }
+}
+
+template <typename Isa>
+REINS_INLINE void run_steps_body(const StageView& s, std::size_t first, std::size_t last, float* scratch) {
+  if (s.form == ConvForm::kWinograd) return winograd_steps<Isa>(s, first, last, scratch);
+  if (s.pool) return direct_steps<Isa, 2>(s, first, last);
+  return direct_steps<Isa, 1>(s, first, last);
+}
+
+template <typename Isa>
+REINS_INLINE float dot_body(const float* a, const float* b, std::size_t n) {
+  using Vec = typename Isa::Vec;
+  constexpr std::size_t kChains = 4;  // an addition takes about four cycles: as many sums side by side
+  Vec sum[kChains] = {};
+  std::size_t i = 0;
+  for (; i + kChains * Isa::kWidth <= n; i += kChains * Isa::kWidth) {
+    for (std::size_t k = 0; k < kChains; ++k) {
+      sum[k] += load<Vec>(a + i + k * Isa::kWidth) * load<Vec>(b + i + k * Isa::kWidth);
+    }
+  }
+  for (; i < n; i += Isa::kWidth) sum[0] += load<Vec>(a + i) * load<Vec>(b + i);
+  const Vec all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
   float total = 0;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) total += sum[lane];
+  for (std::size_t lane = 0; lane < Isa::kWidth; ++lane) total += all[lane];
   return total;
 }
 
+// ---- instruction sets ----
+
 #if defined(__x86_64__)
-[[gnu::target("avx512f,avx512vl,avx512dq,fma")]] void stage_rows_avx512(const StageView& s, std::size_t first,
-                                                                        std::size_t last, float* scratch) {
-  stage_rows_body<8, 2>(s, first, last, scratch);
+using Avx512 = Isa<Vec16, 8, 3>;   // 24 of 32 registers hold sums
+using Avx2 = Isa<Vec8, 6, 1>;      // 12 of 16
+using Baseline = Isa<Vec4, 2, 1>;  // 8 of 16: without a fused form, products take registers too
+
+#define REINS_AVX512 [[gnu::target("avx512f,avx512vl,avx512dq,fma")]]
+#define REINS_AVX2 [[gnu::target("avx2,fma")]]
+REINS_AVX512 void run_steps_avx512(const StageView& s, std::size_t first, std::size_t last, float* scratch) {
+  run_steps_body<Avx512>(s, first, last, scratch);
 }
-[[gnu::target("avx512f,avx512vl,avx512dq,fma")]] float dot_avx512(const float* a, const float* b, std::size_t n) {
-  return dot_body(a, b, n);
+REINS_AVX512 float dot_avx512(const float* a, const float* b, std::size_t n) { return dot_body<Avx512>(a, b, n); }
+REINS_AVX2 void run_steps_avx2(const StageView& s, std::size_t first, std::size_t last, float* scratch) {
+  run_steps_body<Avx2>(s, first, last, scratch);
 }
-[[gnu::target("avx2,fma")]] void stage_rows_avx2(const StageView& s, std::size_t first, std::size_t last,
-                                                 float* scratch) {
-  stage_rows_body<4, 1>(s, first, last, scratch);
-}
-[[gnu::target("avx2,fma")]] float dot_avx2(const float* a, const float* b, std::size_t n) { return dot_body(a, b, n); }
-constexpr std::size_t kBaselinePixels = 2;  // 16 registers of 4 lanes
+REINS_AVX2 float dot_avx2(const float* a, const float* b, std::size_t n) { return dot_body<Avx2>(a, b, n); }
 #else
-constexpr std::size_t kBaselinePixels = 4;  // AArch64: 32 registers of 4 lanes
+using Baseline = Isa<Vec4, 6, 1>;  // AArch64: 24 of 32 registers
 #endif
 
-void stage_rows_baseline(const StageView& s, std::size_t first, std::size_t last, float* scratch) {
-  stage_rows_body<kBaselinePixels, 1>(s, first, last, scratch);
+void run_steps_baseline(const StageView& s, std::size_t first, std::size_t last, float* scratch) {
+  run_steps_body<Baseline>(s, first, last, scratch);
 }
-float dot_baseline(const float* a, const float* b, std::size_t n) { return dot_body(a, b, n); }
+float dot_baseline(const float* a, const float* b, std::size_t n) { return dot_body<Baseline>(a, b, n); }
 
-constexpr Kernels kBaseline{.name = "baseline", .stage_rows = stage_rows_baseline, .dot = dot_baseline};
+constexpr Kernels kBaseline{.name = "baseline", .run_steps = run_steps_baseline, .dot = dot_baseline};
 #if defined(__x86_64__)
-constexpr Kernels kAvx2{.name = "avx2", .stage_rows = stage_rows_avx2, .dot = dot_avx2};
-constexpr Kernels kAvx512{.name = "avx512", .stage_rows = stage_rows_avx512, .dot = dot_avx512};
+constexpr Kernels kAvx2{.name = "avx2", .run_steps = run_steps_avx2, .dot = dot_avx2};
+constexpr Kernels kAvx512{.name = "avx512", .run_steps = run_steps_avx512, .dot = dot_avx512};
 #endif
+
+// G g G^T, in double: rounded once.
+std::array<float, 16> transformed(const float* g) {
+  constexpr double kG[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+  std::array<float, 16> result{};
+  for (std::size_t y = 0; y < 4; ++y) {
+    for (std::size_t x = 0; x < 4; ++x) {
+      double sum = 0;
+      for (std::size_t i = 0; i < 3; ++i) {
+        for (std::size_t j = 0; j < 3; ++j) sum += kG[y][i] * kG[x][j] * static_cast<double>(g[i * 3 + j]);
+      }
+      result[y * 4 + x] = static_cast<float>(sum);
+    }
+  }
+  return result;
+}
+
+std::vector<float> pack_direct(const float* weights, std::size_t out, std::size_t in) {
+  std::vector<float> packed(padded(out) * in * 9);
+  for (std::size_t o = 0; o < out; ++o) {
+    for (std::size_t i = 0; i < in; ++i) {
+      for (std::size_t k = 0; k < 9; ++k) {
+        packed[(((o / kLanes) * 9 + k) * in + i) * kLanes + o % kLanes] = weights[(o * in + i) * 9 + k];
+      }
+    }
+  }
+  return packed;
+}
+
+std::vector<float> pack_winograd(const float* weights, std::size_t out, std::size_t in) {
+  std::vector<float> packed(padded(out) * in * 16);
+  float* pass = packed.data();
+  for (std::size_t block = 0; block < padded(out) / kLanes;) {
+    const std::size_t channels = blocks_at(padded(out) / kLanes - block) * kLanes;
+    for (std::size_t o = block * kLanes; o < std::min(out, block * kLanes + channels); ++o) {
+      for (std::size_t i = 0; i < in; ++i) {
+        const std::array<float, 16> t = transformed(weights + (o * in + i) * 9);
+        for (std::size_t p = 0; p < 16; ++p) pass[(p * in + i) * channels + o - block * kLanes] = t[p];
+      }
+    }
+    pass += 16 * in * channels;
+    block += channels / kLanes;
+  }
+  return packed;
+}
 
 }  // namespace
+
+std::size_t StageView::scratch_floats() const noexcept {
+  return form == ConvForm::kWinograd ? 16 * kTiles * (in_stride + kPassChannels) : 0;
+}
+
+ConvForm best_form(std::size_t in_channels, std::size_t height, std::size_t width) noexcept {
+  // Below 16 input channels the transforms cost more than they save.
+  return in_channels >= 16 && height % 2 == 0 && width % 2 == 0 ? ConvForm::kWinograd : ConvForm::kDirect;
+}
+
+std::vector<float> pack_weights(ConvForm form, const float* weights, std::size_t out, std::size_t in) {
+  return form == ConvForm::kWinograd ? pack_winograd(weights, out, in) : pack_direct(weights, out, in);
+}
 
 const Kernels* kernels_named(std::string_view name) noexcept {
   if (name == kBaseline.name) return &kBaseline;

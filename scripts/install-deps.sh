@@ -8,7 +8,8 @@ build=(cmake g++ ninja-build pkg-config ccache
   libexpected-dev libmsgpack-cxx-dev libtomlplusplus-dev   # core
   libeigen3-dev nlohmann-json3-dev libcli11-dev            # tables, JSON, arguments
   libzmq3-dev cppzmq-dev libsodium-dev libspdlog-dev       # protocol, serving
-  libtorch-dev libdnnl-dev libopenblas0-openmp libopenblas-openmp-dev)  # training
+  libdnnl-dev                                              # inference: the oneDNN engine
+  libtorch-dev libopenblas0-openmp libopenblas-openmp-dev)  # training
 tests=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-zmq python3-msgpack)
 
 case "${1:-test}" in

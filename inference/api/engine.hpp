@@ -19,7 +19,7 @@ enum class DType : std::uint8_t { kFloat32, kUint8 };
 struct TensorView {
   const void* data = nullptr;
   DType dtype = DType::kFloat32;
-  std::array<std::int64_t, 4> shape{};  ///< [N, C, H, W]; N is 1 in this version
+  std::array<std::int64_t, 4> shape{};  ///< [N, C, H, W]; N is 1 unless the engine was made for more
 };
 
 /// What one level of a dynamic network is.
@@ -48,9 +48,9 @@ struct Placement {
 };
 
 struct Answer {
-  int predicted = -1;                    ///< argmax class
+  int predicted = -1;                    ///< argmax class, of the first image
   LevelId level;                         ///< where the inference ended
-  std::span<const float> probabilities;  ///< [classes], valid until the next begin()
+  std::span<const float> probabilities;  ///< [N][classes], valid until the next begin()
 };
 
 /// Threads: one instance, one caller at a time. No call allocates after the first inference at the largest level.

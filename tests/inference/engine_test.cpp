@@ -1,6 +1,7 @@
 #include <sched.h>
 
 #include <atomic>
+#include <cstdio>
 #include <thread>
 
 #include "inference/answers.hpp"
@@ -90,7 +91,7 @@ std::vector<double> softmax(std::vector<double> logits) {
 
 std::unique_ptr<Engine> small_engine(const std::string& backend = "auto") {
   const auto a = small_architecture();
-  auto engine = make_portable_engine(describe(a, "small", "none", "none"), random_weights(a, 1), {.backend = backend});
+  auto engine = make_engine(describe(a, "small", "none", "none"), random_weights(a, 1), {.backend = backend});
   return engine.has_value() ? std::move(*engine) : nullptr;
 }
 
@@ -104,10 +105,13 @@ std::vector<float> run(Engine& engine, const TensorView& view, int level) {
 class EveryKernel : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EveryKernel, ComputesTheNetworkByItsDefinition) {
-  if (kernels_named(GetParam()) == nullptr) GTEST_SKIP() << "this processor has no " << GetParam();
+  const std::string backend = GetParam();
+  if (backend == "onednn" ? !has_onednn() : kernels_named(backend) == nullptr) {
+    GTEST_SKIP() << "not on this processor or in this build: " << backend;
+  }
   const auto a = small_architecture();
   const auto weights = random_weights(a, 1);
-  auto engine = small_engine(GetParam());
+  auto engine = small_engine(backend);
   ASSERT_NE(engine, nullptr);
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     const auto image = random_image(a, seed);
@@ -120,7 +124,64 @@ TEST_P(EveryKernel, ComputesTheNetworkByItsDefinition) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Engine, EveryKernel, ::testing::Values("baseline", "avx2", "avx512"));
+INSTANTIATE_TEST_SUITE_P(Engine, EveryKernel, ::testing::Values("baseline", "avx2", "avx512", "onednn"));
+
+TEST(OnednnEngine, GrowsToTheBitsOfAFreshRun) {
+  if (!has_onednn()) GTEST_SKIP() << "this build has no oneDNN";
+  const auto a = small_architecture();
+  const auto image = random_image(a, 7);
+  auto engine = small_engine("onednn");
+  ASSERT_NE(engine, nullptr);
+  for (const int threads : {1, 2, 5}) {
+    ASSERT_OK(engine->place({.threads = threads, .cpus = {}}));
+    std::vector<std::vector<float>> fresh;
+    for (int level = 0; level < 3; ++level) fresh.push_back(run(*engine, view_of(image, a), level));
+    ASSERT_OK(engine->begin(view_of(image, a), LevelId(0)));
+    for (int level = 1; level < 3; ++level) {
+      ASSERT_OK(engine->grow());
+      auto answer = engine->finish();
+      ASSERT_OK(answer);
+      EXPECT_EQ(std::vector<float>(answer->probabilities.begin(), answer->probabilities.end()),
+                fresh[static_cast<std::size_t>(level)]);
+    }
+    EXPECT_THAT(engine->grow(), IsError(ErrorKind::kUsage, HasSubstr("full network")));
+  }
+  EXPECT_THAT(engine->begin(view_of(image, a), LevelId(3)), IsError(ErrorKind::kUsage, HasSubstr("level")));
+  // What oneDNN allocates inside is its own; printed, so that a change is seen.
+  const long allocations =
+      reins::testing::allocations_in([&] { EXPECT_TRUE(engine->begin(view_of(image, a), LevelId(2)).has_value()); });
+  RecordProperty("allocations_per_inference", static_cast<int>(allocations));
+  std::printf("oneDNN allocated %ld times in an inference of 3 groups\n", allocations);
+}
+
+TEST(EveryEngine, AnswersABatchAsItAnswersItsImages) {
+  const auto a = small_architecture();
+  for (const std::string backend : {"portable", "onednn"}) {
+    if (backend == "onednn" && !has_onednn()) continue;
+    auto engine =
+        make_engine(describe(a, "small", "none", "none"), random_weights(a, 1), {.backend = backend, .max_batch = 3});
+    ASSERT_OK(engine);
+    std::vector<std::uint8_t> images;
+    std::vector<std::vector<float>> alone;
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+      const auto image = random_image(a, seed);
+      alone.push_back(run(**engine, view_of(image, a), 2));
+      images.insert(images.end(), image.begin(), image.end());
+    }
+    for (const std::int64_t count : {2, 3}) {
+      TensorView view = view_of(images, a);
+      view.shape[0] = count;
+      const auto together = run(**engine, view, 2);
+      ASSERT_EQ(together.size(), static_cast<std::size_t>(count) * alone[0].size());
+      for (std::size_t i = 0; i < together.size(); ++i) {
+        EXPECT_NEAR(together[i], alone[i / alone[0].size()][i % alone[0].size()], 1e-5) << backend;
+      }
+    }
+    TensorView four = view_of(images, a);
+    four.shape[0] = 4;
+    EXPECT_THAT((*engine)->begin(four, LevelId(0)), IsError(ErrorKind::kUsage, HasSubstr("shape")));
+  }
+}
 
 TEST(PortableEngine, GrowsToTheBitsOfAFreshRunOnAnyNumberOfThreads) {
   const auto a = small_architecture();

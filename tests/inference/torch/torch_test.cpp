@@ -27,11 +27,11 @@ void expect_close(const std::vector<float>& a, const std::vector<float>& b) {
   for (std::size_t k = 0; k < a.size(); ++k) EXPECT_NEAR(a[k], b[k], 1e-4F * top);
 }
 
-TEST(PortableEngine, AgreesWithLibtorchAtEveryLevelOfTheDefaultNetwork) {
+void agrees_with_libtorch(const std::string& backend) {
   const GroupArchitecture a;
   const auto network = describe(a, "default", "none", "none");
   const auto weights = random_weights(a, 5);
-  auto fast = make_portable_engine(network, weights);
+  auto fast = make_engine(network, weights, {.backend = backend});
   auto slow = make_torch_engine(network, weights);
   ASSERT_OK(fast);
   ASSERT_OK(slow);
@@ -41,6 +41,13 @@ TEST(PortableEngine, AgreesWithLibtorchAtEveryLevelOfTheDefaultNetwork) {
       expect_close(run(**fast, view_of(image, a), level), run(**slow, view_of(image, a), level));
     }
   }
+}
+
+TEST(PortableEngine, AgreesWithLibtorchAtEveryLevelOfTheDefaultNetwork) { agrees_with_libtorch("portable"); }
+
+TEST(OnednnEngine, AgreesWithLibtorchAtEveryLevelOfTheDefaultNetwork) {
+  if (!has_onednn()) GTEST_SKIP() << "this build has no oneDNN";
+  agrees_with_libtorch("onednn");
 }
 
 TEST(TorchEngine, GrowsToAFreshRun) {
