@@ -231,6 +231,7 @@ Result<int> board(const Options& options) {
   survey_sensors(survey, {options.root, &clock, 0});
   survey_controls(survey, options);
   survey.differences = actuators::differences(survey.board, options.root);
+  for (const Error& cap : actuators::caps(survey.board, options.root)) survey.differences.push_back(cap);
   survey.document["missing"] = json::array();
   for (const auto& [names, error] : survey.missing) {
     survey.document["missing"].push_back({{"what", names}, {"kind", name_of(error.kind())}, {"error", error.line()}});
