@@ -216,10 +216,7 @@ json lines_of(const std::vector<Error>& errors) {
 }
 
 Result<int> board(const Options& options) {
-  std::error_code code;
-  if (!std::filesystem::is_directory(options.root, code)) {
-    return fail(ErrorKind::kNotFound, "is no folder", options.root, "--root takes a tree laid out like /");
-  }
+  REINS_TRY(check_root(options.root));
   Survey survey;
   if (options.board == "host") {
     REINS_ASSIGN(survey.board, boards::discover_host(options.root));
