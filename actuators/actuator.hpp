@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bitset>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -34,33 +33,15 @@ class GovernorName {
   std::array<char, 32> text_{};
 };
 
-/// Kernel cpu numbers.
-struct CpuSet {
-  std::bitset<1024> cpus;
-  static CpuSet of(std::span<const int> numbers) noexcept {
-    CpuSet set;
-    for (const int cpu : numbers) {
-      if (cpu >= 0 && cpu < 1024) set.cpus.set(static_cast<std::size_t>(cpu));
-    }
-    return set;
-  }
-  friend bool operator==(const CpuSet&, const CpuSet&) noexcept = default;
-};
-
-struct ThreadCount {
-  int threads = 1;
-  friend bool operator==(const ThreadCount&, const ThreadCount&) noexcept = default;
-};
-
 /// Cpu time per time, in cpus: 0.5 is half a cpu. 0: no limit.
 struct QuotaCpus {
   double cpus = 0;
   friend bool operator==(const QuotaCpus&, const QuotaCpus&) noexcept = default;
 };
 
-/// What an actuator is set to. Each takes its own kinds: a frequency actuator FreqKhz and GovernorName, the others one
-/// each.
-using Setting = std::variant<FreqKhz, GovernorName, CpuSet, ThreadCount, QuotaCpus>;
+/// What an actuator is set to. Each takes its own kinds: a frequency actuator FreqKhz and GovernorName, a quota
+/// QuotaCpus. Where threads run is no setting here: each engine places its own workers (inference::Placement).
+using Setting = std::variant<FreqKhz, GovernorName, QuotaCpus>;
 
 /// Threads: one instance, one thread. Owns its file descriptors. Goes -> restores.
 class Actuator {
@@ -91,7 +72,8 @@ class FrequencyActuator : public Actuator {
   /// Ascending; empty where the driver takes any value between its limits.
   virtual std::span<const std::int64_t> available_khz() const noexcept = 0;
   /// The highest frequency that may be set now: what was in force at the start, lowered by cooling devices and power
-  /// modes. Read, never fought.
+  /// modes. Read, never fought. While a driver pins (min = max) the maximum in force is its own, so that a cap above it
+  /// does not show: it is then the one last seen, and each apply() looks whether it still stands.
   virtual Result<std::int64_t> cap_khz() noexcept = 0;
   /// True where frequencies are set by min = max because the `userspace` governor is missing.
   virtual bool pins() const noexcept = 0;

@@ -23,6 +23,11 @@ std::vector<std::int64_t> numbers_of(const std::string& line) {
   return all;
 }
 
+bool is_cpufreq(const boards::Cluster& cluster) { return cluster.control.find("cpufreq") != std::string::npos; }
+
+/// devfreq speaks hertz.
+std::int64_t units_per_khz(const boards::Cluster& cluster) { return is_cpufreq(cluster) ? 1 : 1000; }
+
 std::string list_of(const std::vector<std::int64_t>& values) {
   std::string text;
   for (const std::int64_t value : values) text += (text.empty() ? "" : " ") + std::to_string(value);
@@ -30,6 +35,11 @@ std::string list_of(const std::vector<std::int64_t>& values) {
 }
 
 }  // namespace
+
+bool has_mapping(const boards::Board& board, ClusterId cluster) noexcept {
+  return std::any_of(board.mappings.begin(), board.mappings.end(),
+                     [&](const boards::Mapping& mapping) { return mapping.cluster == cluster; });
+}
 
 Setting governed_by(boards::Governor governor) noexcept { return GovernorName(boards::name_of(governor)); }
 
@@ -62,7 +72,8 @@ ActuatorSet ActuatorSet::make(const boards::Board& board, const Options& options
       set.frequency_.back() = std::move(*made);
     } else {
       set.refused_.back() = made.error();
-      set.missing_.push_back({cluster.name, made.error()});
+      const ClusterId id(set.frequency_.size() - 1);
+      set.missing_.push_back({cluster.name, made.error(), cluster.opps.size() > 1 && has_mapping(board, id)});
     }
   }
   if (quota) {
@@ -73,7 +84,7 @@ ActuatorSet ActuatorSet::make(const boards::Board& board, const Options& options
       set.quota_ = std::move(*made);
     } else {
       set.quota_refused_ = made.error();
-      set.missing_.push_back({"quota", made.error()});
+      set.missing_.push_back({"quota", made.error(), true});
     }
   }
   return set;
@@ -115,19 +126,6 @@ std::optional<OppId> ActuatorSet::cap(ClusterId cluster) noexcept {
   return OppId(static_cast<std::int64_t>(std::max<std::ptrdiff_t>(0, above - opps.begin() - 1)));
 }
 
-Status ActuatorSet::adopt(std::span<const int> tids) {
-  if (affinity_ != nullptr) REINS_TRY(affinity_->restore());
-  REINS_ASSIGN(affinity_, make_affinity("threads", tids));
-  return {};
-}
-
-Status ActuatorSet::place(std::span<const int> cpus) noexcept {
-  if (affinity_ == nullptr) return fail(ErrorKind::kUsage, "no threads were adopted", "actuators");
-  const auto done = affinity_->apply(CpuSet::of(cpus));
-  if (!done) return fail(done.error());
-  return {};
-}
-
 Result<double> ActuatorSet::limit_cpus(double cpus) noexcept {
   if (quota_ == nullptr) {
     if (quota_refused_) return fail(*quota_refused_);
@@ -143,7 +141,6 @@ Status ActuatorSet::restore() noexcept {
   const auto keep = [&first](const Status& status) {
     if (!status && first) first = status;
   };
-  if (affinity_ != nullptr) keep(affinity_->restore());
   for (const auto& actuator : frequency_) {
     if (actuator != nullptr) keep(actuator->restore());
   }
@@ -153,13 +150,19 @@ Status ActuatorSet::restore() noexcept {
 
 std::vector<Error> differences(const boards::Board& board, const std::filesystem::path& root) {
   std::vector<Error> found;
-  for (const boards::Cluster& cluster : board.clusters) {
+  for (std::size_t c = 0; c < board.clusters.size(); ++c) {
+    const boards::Cluster& cluster = board.clusters[c];
     if (cluster.control.empty()) continue;
     const auto folders = find_paths(root, cluster.control);
-    if (folders.empty()) continue;  // said by missing()
+    if (folders.empty()) {
+      if (!has_mapping(board, ClusterId(c))) continue;
+      found.emplace_back(ErrorKind::kMismatch, cluster.name + ": this machine has no such frequency control",
+                         (root / cluster.control).native());
+      continue;
+    }
     const std::filesystem::path& folder = folders.front();
-    const bool cpufreq = cluster.control.find("cpufreq") != std::string::npos;
-    const std::int64_t per_khz = cpufreq ? 1 : 1000;
+    const bool cpufreq = is_cpufreq(cluster);
+    const std::int64_t per_khz = units_per_khz(cluster);
     std::vector<std::int64_t> here =
         numbers_of(first_line(folder / (cpufreq ? "scaling_available_frequencies" : "available_frequencies")));
     for (std::int64_t& value : here) value /= per_khz;
@@ -185,13 +188,23 @@ std::vector<Error> differences(const boards::Board& board, const std::filesystem
                            folder.native(), "this machine's kernel has " + list_of(cpus));
       }
     }
-    const std::vector<std::int64_t> top = numbers_of(first_line(folder / (cpufreq ? "scaling_max_freq" : "max_freq")));
-    if (top.size() == 1 && top[0] / per_khz < cluster.max_khz()) {
-      found.emplace_back(ErrorKind::kMismatch,
-                         cluster.name + ": capped at " + std::to_string(top[0] / per_khz) +
+  }
+  return found;
+}
+
+std::vector<Error> caps(const boards::Board& board, const std::filesystem::path& root) {
+  std::vector<Error> found;
+  for (const boards::Cluster& cluster : board.clusters) {
+    if (cluster.control.empty()) continue;
+    for (const std::filesystem::path& folder : find_paths(root, cluster.control)) {
+      const auto top = numbers_of(first_line(folder / (is_cpufreq(cluster) ? "scaling_max_freq" : "max_freq")));
+      if (top.size() != 1 || top[0] / units_per_khz(cluster) >= cluster.max_khz()) continue;
+      found.emplace_back(ErrorKind::kBusy,
+                         cluster.name + ": capped at " + std::to_string(top[0] / units_per_khz(cluster)) +
                              " kHz, the board file's top is " + std::to_string(cluster.max_khz()),
                          folder.native(),
                          "a cooling device, power mode or another program caps it; it is kept to, not fought");
+      break;  // one line a cluster
     }
   }
   return found;

@@ -1,5 +1,5 @@
-// actuators/actuator_set.hpp: the actuators of one board: frequency per cluster, placement of threads, quota; applied
-// and undone together.
+// actuators/actuator_set.hpp: the actuators of one board: frequency per cluster, cpu quota; applied and undone
+// together.
 #pragma once
 
 #include <memory>
@@ -35,6 +35,7 @@ class ActuatorSet {
   struct Missing {
     std::string name;
     Error error;
+    bool needed = false;  ///< some mapping of the board cannot be put in force without it
   };
 
   /// Opens what `board` names; changes nothing, except that it puts back what a killed run left. What cannot be opened
@@ -58,10 +59,6 @@ class ActuatorSet {
   /// Index of the highest operating point that caps allow now; none where the cluster has no control.
   std::optional<OppId> cap(ClusterId cluster) noexcept;
 
-  /// Threads that are moved by place(). Errors: gone (one of them has ended).
-  Status adopt(std::span<const int> tids);
-  /// Pins the adopted threads to cpus. Errors: usage, gone.
-  Status place(std::span<const int> cpus) noexcept;
   /// Cpu time of this process's control group, in cpus; 0: no limit. Only where a mapping of the board has a quota.
   Result<double> limit_cpus(double cpus) noexcept;
 
@@ -76,12 +73,17 @@ class ActuatorSet {
   std::vector<std::optional<Error>> refused_;
   std::unique_ptr<Actuator> quota_;
   std::optional<Error> quota_refused_;
-  std::unique_ptr<Actuator> affinity_;
   std::vector<Missing> missing_;
 };
 
-/// Where the machine below `root` differs from the board file: operating points, cpus of a cluster, caps below the top.
-/// Empty: it fits.
+/// True where some mapping of `board` runs on this cluster.
+bool has_mapping(const boards::Board& board, ClusterId cluster) noexcept;
+
+/// Where the machine below `root` is another than the board file's: a frequency control that is not there (of a cluster
+/// that a mapping uses), other operating points, other cpus. Empty: it fits.
 std::vector<Error> differences(const boards::Board& board, const std::filesystem::path& root);
+
+/// Clusters that may not go up to the board file's top now. They are kept to, not fought.
+std::vector<Error> caps(const boards::Board& board, const std::filesystem::path& root);
 
 }  // namespace reins::actuators

@@ -216,10 +216,7 @@ json lines_of(const std::vector<Error>& errors) {
 }
 
 Result<int> board(const Options& options) {
-  std::error_code code;
-  if (!std::filesystem::is_directory(options.root, code)) {
-    return fail(ErrorKind::kNotFound, "is no folder", options.root, "--root takes a tree laid out like /");
-  }
+  REINS_TRY(check_root(options.root));
   Survey survey;
   if (options.board == "host") {
     REINS_ASSIGN(survey.board, boards::discover_host(options.root));
@@ -231,6 +228,7 @@ Result<int> board(const Options& options) {
   survey_sensors(survey, {options.root, &clock, 0});
   survey_controls(survey, options);
   survey.differences = actuators::differences(survey.board, options.root);
+  for (const Error& cap : actuators::caps(survey.board, options.root)) survey.differences.push_back(cap);
   survey.document["missing"] = json::array();
   for (const auto& [names, error] : survey.missing) {
     survey.document["missing"].push_back({{"what", names}, {"kind", name_of(error.kind())}, {"error", error.line()}});

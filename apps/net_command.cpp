@@ -74,7 +74,7 @@ void print_layers(const inference::DynamicNetwork& network) {
 }
 
 Status info(const InfoOptions& options) {
-  const fs::path path = options.network.empty() ? default_network() : fs::path(options.network);
+  const fs::path path = network_of(options.network);
   REINS_ASSIGN(const inference::NetworkFile file, inference::NetworkFile::open(path));
   if (options.json.wanted()) REINS_TRY(options.json.write(facts_json(file, options.layers).dump(2) + "\n"));
   if (options.json.to_stdout()) return {};
@@ -122,7 +122,7 @@ struct EvalOptions {
 };
 
 Status eval(const EvalOptions& options) {
-  const fs::path path = options.network.empty() ? default_network() : fs::path(options.network);
+  const fs::path path = network_of(options.network);
   REINS_ASSIGN(const auto engine, inference::open_engine(path, {.backend = options.engine}));
   REINS_TRY(engine->place({.threads = options.threads, .cpus = {}}));
   const inference::NetworkFacts& facts = engine->facts();

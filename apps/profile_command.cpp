@@ -7,7 +7,6 @@
 
 #include "apps/live.hpp"
 #include "apps/progress.hpp"
-#include "apps/restore_command.hpp"
 #include "apps/wiring.hpp"
 #include "evaluation/profiler.hpp"
 #include "inference/engines.hpp"
@@ -18,54 +17,68 @@ namespace {
 namespace fs = std::filesystem;
 
 struct ProfileOptions {
-  std::string board = "host", network, out = "profile.csv", state = kDefaultStateFile;
+  std::string board = "host", network, out = "profile.csv";
   double max_seconds = 2;
   std::uint64_t seed = 1;
-  bool live = false;
+  LiveOptions live;
   JsonOption json;
 };
 
-Result<evaluation::ProfileReport> measure(const ProfileOptions& options, const boards::Board& board,
-                                          const policies::ActionSpace& space, const inference::NetworkFacts& facts,
-                                          const fs::path& network) {
-  if (options.board != "host" && !options.live) {
-    evaluation::ProfileReport report;
-    report.profile = evaluation::profile_emulated(board, space, facts, 30, options.seed);
-    report.has_energy = report.profile.has_energy();
-    for (const policies::MappingSlot& slot : space.mappings) report.points += slot.freq_khz.size() * space.levels;
-    return report;
-  }
-  REINS_ASSIGN(const std::unique_ptr<inference::Engine> engine, inference::open_engine(network));
+/// A board that was profiled, and how that went.
+struct Profiled {
+  boards::Board board;
+  policies::ActionSpace space;
+  evaluation::ProfileReport report;
+};
+
+Result<Profiled> emulate(const ProfileOptions& options, const inference::NetworkFacts& facts) {
+  Profiled profiled;
+  REINS_ASSIGN(profiled.board, open_board(options.board));
+  REINS_ASSIGN(profiled.space, policies::ActionSpace::make(profiled.board, facts.levels.size()));
+  profiled.report.profile = evaluation::profile_emulated(profiled.board, profiled.space, facts, 30, options.seed);
+  profiled.report.has_energy = profiled.report.profile.has_energy();
+  for (const policies::MappingSlot& slot : profiled.space.mappings)
+    profiled.report.points += slot.freq_khz.size() * profiled.space.levels;
+  return profiled;
+}
+
+Result<Profiled> measure(const ProfileOptions& options, const inference::NetworkFacts& facts) {
+  REINS_ASSIGN(const std::unique_ptr<inference::Engine> engine, inference::open_engine(network_of(options.network)));
+  REINS_ASSIGN(const control::LiveBoard live, open_live_board(options.board, *engine, options.live));
+  Profiled profiled;
+  profiled.board = live.board;
+  REINS_ASSIGN(profiled.space, policies::ActionSpace::make(profiled.board, facts.levels.size()));
   const MonotonicClock clock;
-  REINS_ASSIGN(const auto plant, make_live_plant(board, options.board == "host", *engine, clock, options.state));
+  REINS_ASSIGN(const auto plant, make_live_plant(live, live.board, *engine, clock, options.live));
   Progress progress("profile");
   evaluation::ProfilerConfig config;
   config.max_seconds = options.max_seconds;
   config.seed = options.seed;
   config.progress = [&progress](double fraction, std::string_view point) { return progress.update(fraction, point); };
-  auto report = evaluation::profile_live(board, space, facts, *plant, config);
+  auto report = evaluation::profile_live(profiled.board, profiled.space, facts, *plant, config);
   REINS_TRY(plant->restore());
-  if (report.has_value()) {
-    utsname host{};
-    if (::uname(&host) == 0) report->profile.kernel = host.release;
-  }
-  return report;
+  if (!report.has_value()) return fail(report.error());
+  profiled.report = std::move(*report);
+  utsname host{};
+  if (::uname(&host) == 0) profiled.report.profile.kernel = host.release;
+  return profiled;
 }
 
 Status profile(const ProfileOptions& options) {
   REINS_TRY(check_writable(options.out));
-  REINS_ASSIGN(const boards::Board board, open_board(options.board));
-  const fs::path network = options.network.empty() ? default_network() : fs::path(options.network);
-  REINS_ASSIGN(const inference::NetworkFacts facts, read_facts(network));
-  REINS_ASSIGN(const policies::ActionSpace space, policies::ActionSpace::make(board, facts.levels.size()));
-  REINS_ASSIGN(evaluation::ProfileReport report, measure(options, board, space, facts, network));
+  const bool live = options.live.on(options.board);
+  REINS_ASSIGN(const inference::NetworkFacts facts, read_facts(network_of(options.network)));
+  REINS_ASSIGN(Profiled profiled, live ? measure(options, facts) : emulate(options, facts));
+  const boards::Board& board = profiled.board;
+  const policies::ActionSpace& space = profiled.space;
+  evaluation::ProfileReport& report = profiled.report;
   report.profile.version = REINS_VERSION;
   REINS_TRY(report.profile.write(space, options.out));
 
   nlohmann::json points = nlohmann::json::array();
   if (!options.json.to_stdout()) {
     std::printf("%s with %s: %zu points, %s\n", board.title.c_str(), facts.name.c_str(), report.points,
-                options.board == "host" || options.live ? "measured" : "emulated");
+                live ? "measured" : "emulated");
     std::printf("%-12s %5s %9s %11s %11s %11s %10s\n", "mapping", "level", "MHz", "mean ms", "p95 ms", "mJ", "W");
   }
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
@@ -125,9 +138,7 @@ void register_profile(CLI::App& app, int& exit_code) {
   command->add_option("--max-seconds", options->max_seconds, "time per point at most, seconds")
       ->check(CLI::Range(0.05, 3600.0))
       ->capture_default_str();
-  command->add_flag("--live", options->live, "measure on this machine, which is the named board");
-  command->add_option("--state", options->state, "where what was found is saved for 'reins restore'")
-      ->capture_default_str();
+  add_live_options(*command, options->live, "measure");
   command->add_option("--seed", options->seed, "of the noise image, and of the emulation")->capture_default_str();
   add_json_option(*command, options->json);
   command->footer("Example:\n  reins profile --board host --out profile.csv");

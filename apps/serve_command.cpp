@@ -12,7 +12,6 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/live.hpp"
-#include "apps/restore_command.hpp"
 #include "apps/wiring.hpp"
 #include "control/control_loop.hpp"
 #include "control/settings.hpp"
@@ -36,8 +35,7 @@ struct ServeOptions {
   WorkbenchOptions workbench;
   std::string policy;
   bool allow_board = false;
-  bool live = false;
-  std::string state = kDefaultStateFile;
+  LiveOptions live;
   std::string endpoint = "tcp://127.0.0.1:5555";
   std::string telemetry = "tcp://127.0.0.1:5556";
   double telemetry_hz = 10;
@@ -153,7 +151,7 @@ Status serve(const ServeOptions& options) {
     return {};
   }
   if (options.policy.empty()) return fail(ErrorKind::kUsage, "is needed", "--policy", "a policy file, or 'pareto'");
-  const bool live = options.live || options.workbench.board == "host";
+  const bool live = options.live.on(options.workbench.board);
   if (live && options.workbench.profile.empty()) {
     return fail(ErrorKind::kUsage, "is needed to serve on this machine itself", "--profile",
                 "take one with 'reins profile'");
@@ -161,17 +159,22 @@ Status serve(const ServeOptions& options) {
   const StopSignals stop;
   if (stop.fd() < 0) return fail(from_errno(errno, "cannot wait for signals", "signalfd"));
   REINS_ASSIGN(const auto curve, curve_of(options));
-  REINS_ASSIGN(const auto bench, make_workbench(options.workbench));
+  REINS_ASSIGN(const std::unique_ptr<inference::Engine> engine,
+               inference::open_engine(network_of(options.workbench.network)));
+  control::LiveBoard bound;
+  if (live) {
+    REINS_ASSIGN(bound, open_live_board(options.workbench.board, *engine, options.live));
+  } else {
+    REINS_ASSIGN(bound.board, open_board(options.workbench.board));
+  }
+  REINS_ASSIGN(const auto bench, make_workbench(options.workbench, bound.board));
   REINS_ASSIGN(ChosenPolicy chosen, choose_policy(options, *bench));
-  const fs::path network = options.workbench.network.empty() ? default_network() : fs::path(options.workbench.network);
-  REINS_ASSIGN(const std::unique_ptr<inference::Engine> engine, inference::open_engine(network));
 
   const MonotonicClock clock;
   env::EmulatedBoard emulated(bench->board(), bench->network().levels);
   std::unique_ptr<control::Plant> plant;
   if (live) {
-    REINS_ASSIGN(plant,
-                 make_live_plant(bench->board(), options.workbench.board == "host", *engine, clock, options.state));
+    REINS_ASSIGN(plant, make_live_plant(bound, bench->board(), *engine, clock, options.live));
   } else {
     env::BoardConditions conditions;
     conditions.seed = options.seed;
@@ -226,12 +229,7 @@ void register_serve(CLI::App& app, int& exit_code) {
   command->add_option("--policy", options->policy, "policy file, or 'pareto' for the look-up of the profiled table")
       ->type_name("FILE|pareto");
   command->add_flag("--allow-board", options->allow_board, "bind a policy of a sister board by its slots");
-  command->add_flag("--live", options->live,
-                    "this machine is that board: its sensors and actuators are used (with 'host' always; else the "
-                    "board is emulated, paced to wall time)");
-  command->add_option("--state", options->state, "where what was found on this machine is saved for 'reins restore'")
-      ->capture_default_str()
-      ->type_name("FILE");
+  add_live_options(*command, options->live, "serve");
   command->add_option("--endpoint", options->endpoint, "where to listen: tcp://HOST:PORT or ipc://PATH")
       ->capture_default_str();
   command->add_option("--telemetry", options->telemetry, "where to publish telemetry; 'none': nowhere")
@@ -271,7 +269,9 @@ void register_serve(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   add_json_option(*command, options->json);
   command->footer(
-      "Example:\n  reins serve --board odroid-xu3 --policy policy.policy\nStop it with Ctrl-C or SIGTERM; it prints "
+      "Example:\n  reins serve --board odroid-xu3 --policy policy.policy\nWithout --live the board is emulated, paced "
+      "to "
+      "wall time. Stop it with Ctrl-C or SIGTERM; it prints "
       "its "
       "totals and puts the board back.");
   command->callback([options, &exit_code] {

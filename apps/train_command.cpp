@@ -6,7 +6,6 @@
 
 #include "apps/live.hpp"
 #include "apps/progress.hpp"
-#include "apps/restore_command.hpp"
 #include "apps/wiring.hpp"
 #include "core/file.hpp"
 #include "data/image_set.hpp"
@@ -22,11 +21,11 @@ namespace fs = std::filesystem;
 
 struct TrainOptions {
   WorkbenchOptions workbench;
-  std::string config, out, state = kDefaultStateFile, data;
+  std::string config, out, data;
   std::int64_t steps = 0;
   std::int64_t seed = 1;
   bool resume = false;
-  bool live = false;
+  LiveOptions live;
   JsonOption json;
 };
 
@@ -67,8 +66,7 @@ Result<training::ControllerConfig> config_of(const TrainOptions& options) {
 }
 
 Status train(const TrainOptions& options) {
-  const bool own = options.workbench.board == "host";
-  const bool live = own || options.live;
+  const bool live = options.live.on(options.workbench.board);
   if (live && options.workbench.profile.empty()) {
     return fail(ErrorKind::kUsage, "is needed to train on this machine itself", "--profile",
                 "take one with 'reins profile'");
@@ -80,7 +78,17 @@ Status train(const TrainOptions& options) {
                 "leave out --resume to begin");
   }
   REINS_ASSIGN(training::ControllerConfig config, config_of(options));
-  REINS_ASSIGN(const auto bench, make_workbench(options.workbench));
+  // Live: the environment runs the real engine at every step.
+  const MonotonicClock clock;
+  std::unique_ptr<inference::Engine> engine;
+  control::LiveBoard bound;
+  if (live) {
+    REINS_ASSIGN(engine, inference::open_engine(network_of(options.workbench.network)));
+    REINS_ASSIGN(bound, open_live_board(options.workbench.board, *engine, options.live));
+  } else {
+    REINS_ASSIGN(bound.board, open_board(options.workbench.board));
+  }
+  REINS_ASSIGN(const auto bench, make_workbench(options.workbench, bound.board));
 
   training::ControllerRun run;
   run.bench = bench.get();
@@ -90,21 +98,15 @@ Status train(const TrainOptions& options) {
   const env::World world = bench->world();
   const control::RuntimeConfig runtime = config.env.runtime;
 
-  // Live: the environment runs the real engine at every step.
-  const MonotonicClock clock;
-  std::unique_ptr<inference::Engine> engine;
   std::unique_ptr<control::LivePlant> plant;
   data::ImageSet images;
   if (live) {
-    const fs::path network =
-        options.workbench.network.empty() ? default_network() : fs::path(options.workbench.network);
-    REINS_ASSIGN(engine, inference::open_engine(network));
-    REINS_ASSIGN(plant, make_live_plant(bench->board(), own, *engine, clock, options.state));
     if (options.data.empty()) {
       images = data::make_synthetic(data::Split::kTrain, static_cast<std::uint64_t>(options.seed), 256);
     } else {
       REINS_ASSIGN(images, data::load_images("cifar10", options.data, data::Split::kTrain, 1));
     }
+    REINS_ASSIGN(plant, make_live_plant(bound, bench->board(), *engine, clock, options.live));
     // Real time is dear: no episodes only to validate, none without the shield, short ones.
     run.validate = false;
     config.env.shield_off = 0;
@@ -186,11 +188,9 @@ void register_train(CLI::App& app, int& exit_code) {
   command->add_option("--seed", options->seed, "of the learner and its episodes")->capture_default_str();
   command->add_option("--out", options->out, "folder for checkpoint.pt, best.policy and log.csv")->required();
   command->add_flag("--resume", options->resume, "go on from the checkpoint in --out");
-  command->add_flag("--live", options->live, "train on this machine, which is the named board");
+  add_live_options(*command, options->live, "train");
   command->add_option("--data", options->data,
                       "live: CIFAR-10 folder whose images are inferred (default: synthetic ones)");
-  command->add_option("--state", options->state, "where what was found is saved for 'reins restore'")
-      ->capture_default_str();
   add_json_option(*command, options->json);
   command->footer("Example:\n  reins train --board odroid-xu3 --out run1 --seed 1");
   command->callback([options, &exit_code] {

@@ -48,8 +48,16 @@ fs::path shared_folder(std::string_view what) {
 
 fs::path default_network() { return shared_folder("assets") / "networks" / "cifar10-group4" / "network.rnet"; }
 
-Result<boards::Board> open_board(const std::string& board) {
-  if (board == "host") return boards::discover_host("/", true);
+Status check_root(const std::string& root) {
+  std::error_code error;
+  if (fs::is_directory(root, error)) return {};
+  return fail(ErrorKind::kNotFound, "is no folder", root, "--root takes a tree laid out like /");
+}
+
+fs::path network_of(const std::string& option) { return option.empty() ? default_network() : fs::path(option); }
+
+Result<boards::Board> open_board(const std::string& board, const fs::path& root) {
+  if (board == "host") return boards::discover_host(root, true);
   return boards::find_board(board, shared_folder("boards"));
 }
 
@@ -90,7 +98,11 @@ void add_workbench_options(CLI::App& command, WorkbenchOptions& options) {
 
 Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options) {
   REINS_ASSIGN(boards::Board board, open_board(options.board));
-  const fs::path network = options.network.empty() ? default_network() : fs::path(options.network);
+  return make_workbench(options, std::move(board));
+}
+
+Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options, boards::Board board) {
+  const fs::path network = network_of(options.network);
   REINS_ASSIGN(inference::NetworkFacts facts, read_facts(network));
   std::optional<inference::Answers> answers;
   const fs::path beside = network.parent_path() / "answers.rans";

@@ -26,8 +26,10 @@ std::filesystem::path shared_folder(std::string_view what);
 /// The shipped network, trained on CIFAR-10.
 std::filesystem::path default_network();
 
-/// A name, a path, or "host". Errors: those of boards::find_board and discover_host.
-Result<boards::Board> open_board(const std::string& board);
+/// A name, a path, or "host", which is looked at below `root`. Errors: those of boards::find_board and discover_host.
+Result<boards::Board> open_board(const std::string& board, const std::filesystem::path& root = "/");
+/// A --root that is there. Errors: not_found.
+Status check_root(const std::string& root);
 /// The facts of a network file. Errors: those of NetworkFile::open.
 Result<inference::NetworkFacts> read_facts(const std::filesystem::path& network);
 
@@ -44,6 +46,10 @@ struct WorkbenchOptions {
 void add_board_option(CLI::App& command, std::string& board);
 void add_workbench_options(CLI::App& command, WorkbenchOptions& options);
 Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options);
+/// The same with a board that is open already; `options.board` is not looked at.
+Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options, boards::Board board);
+/// --network, else the shipped one.
+std::filesystem::path network_of(const std::string& option);
 
 /// `--json [FILE]`: to the file, or to standard output without one.
 struct JsonOption {

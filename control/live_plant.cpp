@@ -14,21 +14,29 @@ LivePlant::LivePlant(const boards::Board& board, inference::Engine& engine, actu
       sensors_(std::move(sensors)),
       clock_(clock),
       options_(options),
-      last_counter_j_(board.rails.size(), -1),
-      last_updates_(board.rails.size(), 0),
-      last_energy_s_(clock.now_s()) {
+      last_sample_s_(clock.now_s()) {
+  for (const boards::Mapping& mapping : board.mappings) {
+    placements_.push_back(placement_of(board, mapping));
+    limits_cpus_ = limits_cpus_ || mapping.cpu_quota < 1;
+  }
+  for (std::size_t c = 0; c < board.clusters.size(); ++c) {
+    // A cluster that nothing runs on and whose frequency cannot be set stays as the machine runs it.
+    tuned_.push_back(board.clusters[c].opps.size() > 1 &&
+                     (actuators::has_mapping(board, ClusterId(c)) || actuators_.frequency(ClusterId(c)) != nullptr));
+  }
   // Energy is claimed only where every accounting rail can be read: a sum with a rail missing is not the accounting's.
   std::size_t accounted = 0;
-  std::size_t readable = 0;
   for (const boards::Rail& rail : board.rails) {
     if (!rail.accounting) continue;
     ++accounted;
-    if (sensors_.find(rail.name, sensors::Quantity::kEnergyJ) != nullptr ||
-        sensors_.find(rail.name, sensors::Quantity::kPowerW) != nullptr) {
-      ++readable;
+    if (sensors::Sensor* counter = sensors_.find(rail.name, sensors::Quantity::kEnergyJ)) {
+      meters_.push_back({.sensor = counter, .counter = true});
+    } else if (sensors::Sensor* gauge = sensors_.find(rail.name, sensors::Quantity::kPowerW)) {
+      meters_.push_back({.sensor = gauge});
     }
   }
-  has_energy_ = accounted > 0 && readable == accounted;
+  if (meters_.size() < accounted) meters_.clear();
+  has_energy_ = !meters_.empty();
   if (has_energy_) energy_j_ = 0;
   sampler_ = std::thread([this] { sample(); });
 }
@@ -42,13 +50,14 @@ Status LivePlant::restore() {
   }
   wake_.notify_all();
   if (sampler_.joinable()) sampler_.join();
+  placed_ = MappingId();
   return actuators_.restore();
 }
 
 Status LivePlant::tune(ClusterId used, OppId opp) noexcept {
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
+    if (!tuned_[c]) continue;
     const auto& opps = board_.clusters[c].opps;
-    if (opps.size() < 2) continue;  // nothing to set
     const OppId wanted = ClusterId(c) == used ? opp : OppId(0);
     const auto applied = actuators_.apply({ClusterId(c), actuators::FreqKhz{opps[wanted.index()].freq_khz}});
     if (!applied.has_value()) return fail(applied.error());
@@ -58,18 +67,18 @@ Status LivePlant::tune(ClusterId used, OppId opp) noexcept {
 
 Status LivePlant::apply(const policies::Action& action) {
   const boards::Mapping& mapping = board_.mappings[action.mapping.index()];
-  const boards::Cluster& cluster = board_.clusters[mapping.cluster.index()];
   if (action.mapping != placed_) {
-    inference::Placement placement;
-    placement.threads = std::max(1, mapping.cores);
-    const std::size_t count = std::min<std::size_t>(cluster.cpus.size(), static_cast<std::size_t>(placement.threads));
-    placement.cpus.assign(cluster.cpus.begin(), cluster.cpus.begin() + static_cast<std::ptrdiff_t>(count));
-    REINS_TRY(engine_.place(placement));
+    REINS_TRY(engine_.place(placements_[action.mapping.index()]));
+    if (limits_cpus_) {
+      // The quota is a share of the mapping's cores; 0 is no limit.
+      const auto limited = actuators_.limit_cpus(mapping.cpu_quota < 1 ? mapping.cpu_quota * mapping.cores : 0);
+      if (!limited.has_value()) return fail(limited.error());
+    }
     placed_ = action.mapping;
   }
   if (action.governor.has_value()) {
     for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
-      if (board_.clusters[c].opps.size() < 2) continue;
+      if (!tuned_[c]) continue;
       const auto applied = actuators_.apply({ClusterId(c), actuators::governed_by(*action.governor)});
       if (!applied.has_value()) return fail(applied.error());
     }
@@ -98,10 +107,16 @@ std::optional<PlantCompletion> LivePlant::poll_completion(double) { return std::
 double LivePlant::next_event_s() { return ended_.has_value() ? now_s() : now_s() + options_.sample_s; }
 
 bool LivePlant::poll_telemetry(double, Telemetry& out) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!latest_.has_value()) return false;
-  out = *latest_;
-  latest_.reset();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!latest_.has_value()) return false;
+    out = *latest_;
+    latest_.reset();
+  }
+  for (std::size_t c = 0; c < board_.clusters.size() && c < policies::kMaxClusters; ++c) {
+    if (!tuned_[c]) continue;
+    if (const auto cap = actuators_.cap(ClusterId(c))) out.cap[c] = cap->value;
+  }
   return true;
 }
 
@@ -120,41 +135,54 @@ void LivePlant::sample() {
   }
 }
 
+void LivePlant::measure(double now_s, Telemetry& out) {
+  const double dt_s = now_s - last_sample_s_;
+  last_sample_s_ = now_s;
+  window_s_ += dt_s;
+  double drawn_j = 0;
+  bool whole = true;
+  for (Meter& meter : meters_) {
+    const auto reading = meter.sensor->read();
+    if (!reading.has_value()) {
+      meter.behind = true;
+      whole = false;
+      continue;
+    }
+    if (std::exchange(meter.behind, false)) whole = false;
+    // Without a period a device speaks at every read.
+    meter.fresh = meter.fresh || meter.sensor->signal().period_s <= 0 || reading->updates != meter.updates;
+    meter.updates = reading->updates;
+    double joules = reading->value * dt_s;
+    if (meter.counter) {
+      const double before_j = std::exchange(meter.last_j, reading->value);
+      if (before_j < 0) whole = false;
+      joules = before_j < 0 ? 0 : reading->value - before_j;
+    }
+    drawn_j += joules;
+  }
+  window_j_ += drawn_j;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    *energy_j_ += drawn_j;
+  }
+  const bool spoken = std::all_of(meters_.begin(), meters_.end(), [](const Meter& meter) { return meter.fresh; });
+  if (whole && !spoken) return;
+  if (whole && window_s_ > 0) {
+    out.power_w = window_j_ / window_s_;
+    out.window_s = window_s_;
+  }
+  // A window with a hole in it says nothing: it begins anew.
+  window_j_ = window_s_ = 0;
+  for (Meter& meter : meters_) meter.fresh = false;
+}
+
 void LivePlant::sample_once() {
   Telemetry telemetry;
   telemetry.at_s = clock_.now_s();
-  const double dt_s = telemetry.at_s - last_energy_s_;
   if (sensors::Sensor* sensor = sensors_.find("board", sensors::Quantity::kTemperatureC)) {
     if (const auto reading = sensor->read()) telemetry.temperature_c = reading->value;
   }
-  double power_w = 0;
-  bool whole = has_energy_;
-  for (std::size_t r = 0; r < board_.rails.size(); ++r) {
-    const boards::Rail& rail = board_.rails[r];
-    if (!rail.accounting) continue;
-    if (sensors::Sensor* counter = sensors_.find(rail.name, sensors::Quantity::kEnergyJ)) {
-      const auto reading = counter->read();
-      if (reading.has_value() && last_counter_j_[r] >= 0 && dt_s > 0) {
-        power_w += (reading->value - last_counter_j_[r]) / dt_s;
-      } else {
-        whole = false;
-      }
-      if (reading.has_value()) last_counter_j_[r] = reading->value;
-    } else if (sensors::Sensor* gauge = sensors_.find(rail.name, sensors::Quantity::kPowerW)) {
-      const auto reading = gauge->read();
-      if (reading.has_value())
-        power_w += reading->value;
-      else
-        whole = false;
-    } else {
-      whole = false;
-    }
-  }
-  last_energy_s_ = telemetry.at_s;
-  if (whole) {
-    telemetry.power_w = power_w;
-    telemetry.window_s = dt_s;
-  }
+  if (has_energy_) measure(telemetry.at_s, telemetry);
   for (std::size_t c = 0; c < board_.clusters.size() && c < policies::kMaxClusters; ++c) {
     const boards::Cluster& cluster = board_.clusters[c];
     if (sensors::Sensor* others = sensors_.find(cluster.name, sensors::Quantity::kOthersUtilisation)) {
@@ -172,7 +200,13 @@ void LivePlant::sample_once() {
     }
   }
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (whole && energy_j_.has_value()) *energy_j_ += power_w * dt_s;
+  if (latest_.has_value() && latest_->power_w.has_value()) {
+    // While an inference ran nobody took the last round: its window is not lost.
+    const double window_s = latest_->window_s + telemetry.window_s;
+    telemetry.power_w =
+        (*latest_->power_w * latest_->window_s + telemetry.power_w.value_or(0) * telemetry.window_s) / window_s;
+    telemetry.window_s = window_s;
+  }
   latest_ = telemetry;
 }
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "actuators/actuator_set.hpp"
+#include "control/live_board.hpp"
 #include "control/plant.hpp"
 #include "core/clock.hpp"
 #include "sensors/catalogue.hpp"
@@ -15,15 +16,17 @@
 namespace reins::control {
 
 /// Threads: the loop's thread calls it; a sampling thread reads the sensors (an I2C read blocks for milliseconds), so
-/// that no decision waits for one.
+/// that no decision waits for one. Caps are read where telemetry is taken: they belong to the actuators, and cost one
+/// read of a kernel file each.
 class LivePlant final : public Plant {
  public:
   struct Options {
-    std::filesystem::path root = "/";
     double sample_s =
         0.1;  ///< time between two rounds of sensor reads. 0.005..10; each costs the reads' time on one core
   };
-  /// Takes over sensors and actuators; keeps references to the rest.
+  /// `board`: as bind_board left it for `engine`; what `engine` refuses of it is an error when it is applied. A mapping
+  /// with a cpu quota limits the whole control group of this process. Takes over sensors and actuators; keeps
+  /// references to the rest.
   LivePlant(const boards::Board& board, inference::Engine& engine, actuators::ActuatorSet actuators,
             sensors::Found sensors, const Clock& clock, const Options& options);
   ~LivePlant() override;
@@ -44,8 +47,19 @@ class LivePlant final : public Plant {
   bool has_energy() const noexcept { return has_energy_; }
 
  private:
+  /// What one accounting rail is read from.
+  struct Meter {
+    sensors::Sensor* sensor = nullptr;
+    bool counter = false;
+    double last_j = -1;   ///< of a counter; below 0: not read yet
+    bool behind = false;  ///< the last read failed: the next difference reaches over the gap
+    std::uint64_t updates = 0;
+    bool fresh = false;  ///< the device has spoken since the last window was closed
+  };
   void sample();
   void sample_once();
+  /// Adds what the rails drew since the last round; closes the window in `out` when every rail's device has spoken.
+  void measure(double now_s, Telemetry& out);
   Status tune(ClusterId used, OppId opp) noexcept;
 
   const boards::Board& board_;
@@ -54,14 +68,17 @@ class LivePlant final : public Plant {
   sensors::Found sensors_;
   const Clock& clock_;
   Options options_;
+  std::vector<inference::Placement> placements_;  // by mapping
+  std::vector<bool> tuned_;                       // by cluster: its frequency is ours to set
+  bool limits_cpus_ = false;                      // some mapping has a quota
   MappingId placed_;
   std::optional<PlantCompletion> ended_;
   bool has_energy_ = false;
 
   // The sampling thread's own.
-  std::vector<double> last_counter_j_;
-  std::vector<std::uint64_t> last_updates_;
-  double last_energy_s_ = 0;
+  std::vector<Meter> meters_;  // of the accounting rails; empty where no energy is claimed
+  double last_sample_s_ = 0;
+  double window_j_ = 0, window_s_ = 0;
   std::thread sampler_;
 
   std::mutex mutex_;  // guards what follows

@@ -77,6 +77,10 @@ WorkerTeam::~WorkerTeam() {
 }
 
 Status WorkerTeam::place(const Placement& placement) {
+  if (placement.unit != Unit::kCpu) {
+    return fail(ErrorKind::kUnsupported, "this engine runs on CPUs alone", "placement",
+                "take an engine that runs on that unit");
+  }
   const bool pinned = !placement.cpus.empty();
   const auto count = pinned ? static_cast<int>(placement.cpus.size()) : placement.threads;
   if (count < 1 || count > kMaxWorkers) {

@@ -39,8 +39,8 @@ class WorkerTeam {
   WorkerTeam(const WorkerTeam&) = delete;
   WorkerTeam& operator=(const WorkerTeam&) = delete;
 
-  /// Takes effect at the next run. Errors: usage (no threads, too many); unsupported (a cpu that is not there or not
-  /// allowed).
+  /// Takes effect at the next run. Errors: usage (no threads, too many); unsupported (another unit than a CPU, a cpu
+  /// that is not there or not allowed).
   Status place(const Placement& placement);
   int workers() const noexcept { return wanted_; }
   /// Calls function(context, worker, workers) on every worker and returns when all are done.

@@ -1,4 +1,4 @@
-// actuators/linux/drivers.hpp: makes the actuators that change the machine through /sys and the scheduler.
+// actuators/linux/drivers.hpp: makes the actuators that change the machine through /sys.
 #pragma once
 
 #include <filesystem>
@@ -31,14 +31,6 @@ Result<std::unique_ptr<FrequencyActuator>> make_devfreq(std::string_view name, s
 /// Whichever of the two `folder` is.
 Result<std::unique_ptr<FrequencyActuator>> make_frequency(std::string_view name, std::string_view folder,
                                                           const Site& site);
-
-/// The cpus that threads may run on (sched_setaffinity). A tid of 0 is the calling thread. Nothing is saved on disk:
-/// the masks end with the threads. Errors at apply(): usage (no such cpu, or none online), denied, gone (a thread has
-/// ended).
-Result<std::unique_ptr<Actuator>> make_affinity(std::string_view name, std::span<const int> tids);
-
-/// A number that is handed to the engine with its placement: 1..most. Touches nothing outside this process.
-Result<std::unique_ptr<Actuator>> make_thread_count(std::string_view name, int initial, int most);
 
 /// Cpu time of a control group (`group`: its folder below the root): cpu.max (v2), or cpu.cfs_quota_us over the period
 /// found (v1). Rounded to microseconds, at least the kernel's 1 ms per period. Errors: not_found (no cpu controller

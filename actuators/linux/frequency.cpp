@@ -170,15 +170,37 @@ class Frequency final : public FrequencyActuator {
     return *at;
   }
 
-  /// While we pin, the maximum is our own number, and a lower cap shows in what the kernel made of it.
+  /// While we pin, the maximum is our own number: a lower cap shows in what the kernel makes of it, a higher one does
+  /// not, and is the one last seen.
   Result<std::int64_t> cap_now() noexcept {
-    if (taken_ && pins_) return capped_below_ > 0 ? std::min(capped_below_, found_max_) : found_max_;
-    return max_.read_integer();
+    const auto present = max_.read_integer();
+    if (!present || !taken_ || !pins_) return present;
+    if (*present < pinned_) return *present;
+    // No cooling device raises what we asked for: another program did, and that is the range it wants.
+    if (*present > pinned_) found_max_ = *present, capped_below_ = 0;
+    if (capped_below_ <= pinned_) capped_below_ = 0;  // it would show
+    return capped_below_ > 0 ? std::min(capped_below_, found_max_) : found_max_;
+  }
+
+  /// Whether a cap above our own maximum still stands shows only when we ask for more. The minimum, which is below,
+  /// stays.
+  Status look_for_cap() noexcept {
+    if (!taken_ || !pins_) return {};
+    const auto seen = cap_now();
+    if (!seen) return fail(seen.error());
+    if (*seen >= found_max_) return {};
+    REINS_TRY(max_.write_integer(found_max_));
+    const auto made = max_.read_integer();
+    if (!made) return fail(made.error());
+    pinned_ = found_max_;
+    capped_below_ = *made < found_max_ ? *made : 0;
+    return {};
   }
 
   Result<Setting> apply_freq(FreqKhz wanted) noexcept {
     if (wanted.khz <= 0) return fail(ErrorKind::kUsage, "a frequency is above zero", folder_.native());
     REINS_TRY(save());
+    REINS_TRY(look_for_cap());
     const auto cap = cap_now();
     if (!cap) return fail(cap.error());
     const std::int64_t value = rounded(wanted.khz * layout_.units_per_khz, *cap);
@@ -192,7 +214,8 @@ class Frequency final : public FrequencyActuator {
     REINS_TRY(write_limits(value, value));
     const auto made = max_.read_integer();
     if (!made) return fail(made.error());
-    capped_below_ = *made < value ? *made : 0;
+    pinned_ = value;
+    capped_below_ = *made < value ? *made : *cap < found_max_ ? *cap : 0;
     return Setting(FreqKhz{std::min(value, *made) / layout_.units_per_khz});
   }
 
@@ -244,7 +267,8 @@ class Frequency final : public FrequencyActuator {
   std::vector<SavedValue> saved_;
   bool saved_on_disk_ = false;
   bool taken_ = false;             ///< frequencies are ours: the governor is userspace, or min = max
-  std::int64_t capped_below_ = 0;  ///< while pinning: the maximum the kernel made of ours, where it was lower
+  std::int64_t pinned_ = 0;        ///< while pinning: the maximum we asked for
+  std::int64_t capped_below_ = 0;  ///< while pinning: the cap last seen; 0: none
 };
 
 /// Policies that are set together, as on PCs, where every cpu has one of its own. They are alike; the first speaks for

@@ -41,9 +41,12 @@ struct NetworkFacts {
   std::vector<LevelFacts> levels;
 };
 
+enum class Unit : std::uint8_t { kCpu, kGpu };
+
 /// Where the next inference runs. Set per inference: no global state that leaks between applications.
 struct Placement {
-  int threads = 1;
+  Unit unit = Unit::kCpu;
+  int threads = 1;        ///< of a CPU
   std::vector<int> cpus;  ///< one worker per entry, pinned; empty: wherever the kernel puts `threads` workers
 };
 
@@ -58,7 +61,8 @@ class Engine {
  public:
   virtual ~Engine() = default;
   virtual const NetworkFacts& facts() const noexcept = 0;
-  /// Takes effect at the next begin(). Errors: unsupported (a core that is not there).
+  /// Takes effect at the next begin(). What an engine takes here is what it can run: mappings that it refuses are not
+  /// offered. Errors: unsupported (a unit that it does not run on, a core that is not there).
   virtual Status place(const Placement& placement) = 0;
   /// Runs levels 0..level on `input`. Errors: usage (shape or level that the network does not have).
   virtual Status begin(const TensorView& input, LevelId level) = 0;

@@ -38,6 +38,8 @@ class TorchEngine final : public Engine {
   const NetworkFacts& facts() const noexcept override { return network_.facts; }
 
   Status place(const Placement& placement) override {
+    if (placement.unit != Unit::kCpu)
+      return fail(ErrorKind::kUnsupported, "the reference engine runs on CPUs alone", "placement");
     if (placement.threads < 1) return fail(ErrorKind::kUsage, "an engine runs on one thread or more", "placement");
     return {};
   }

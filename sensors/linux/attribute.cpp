@@ -119,15 +119,20 @@ void Freshness::stamp(double raw, Reading& reading) noexcept {
   const double now_s = reading.time_s;
   if (updates_ == 0) {
     updates_ = 1;
+    counted_s_ = now_s;
     newest_s_ = now_s - period_s_;
   } else if (raw != last_raw_) {
     // It changed since the last read, so it is no older than that, nor than the period.
     ++updates_;
+    counted_s_ = now_s;
     newest_s_ = std::max(last_read_s_, now_s - period_s_);
-  } else if (now_s - newest_s_ > period_s_) {
-    // The same text again after a whole period: the device took a new value that happens to be equal.
-    if (period_s_ > 0) ++updates_;
-    newest_s_ = now_s - period_s_;
+  } else {
+    // A whole period after the last value was counted, the same text is a new value that happens to be equal.
+    if (period_s_ > 0 && now_s - counted_s_ >= period_s_) {
+      ++updates_;
+      counted_s_ = now_s;
+    }
+    newest_s_ = std::max(newest_s_, now_s - period_s_);
   }
   last_raw_ = raw;
   last_read_s_ = now_s;

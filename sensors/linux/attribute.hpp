@@ -63,7 +63,8 @@ class Freshness {
   double period_s_;
   double last_raw_ = 0;
   double last_read_s_ = 0;
-  double newest_s_ = 0;  ///< the present value was taken at this time or later
+  double newest_s_ = 0;   ///< the present value was taken at this time or later
+  double counted_s_ = 0;  ///< of the read that counted the last of `updates_`
   std::uint64_t updates_ = 0;
 };
 

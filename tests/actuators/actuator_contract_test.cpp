@@ -56,20 +56,12 @@ const std::vector<Case>& cases() {
   const std::string gpu = kGpu;
   const std::vector<Setting> freqs = {FreqKhz{600000}, FreqKhz{2000000}, FreqKhz{200000}, GovernorName("performance"),
                                       FreqKhz{1400000}};
-  const auto this_cpu = [] {
-    cpu_set_t mask;
-    sched_getaffinity(0, sizeof(mask), &mask);
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (CPU_ISSET(cpu, &mask)) return std::vector<int>{cpu};
-    }
-    return std::vector<int>{0};
-  };
   static const std::vector<Case> all = {
       {"cpufreq_userspace",
        [](SysTree& t) { t.cpufreq(4, kOppsKhz); },
        cpufreq,
        freqs,
-       ThreadCount{1},
+       QuotaCpus{1},
        {policy + "/scaling_governor", policy + "/scaling_setspeed"},
        policy + "/scaling_max_freq"},
       {"cpufreq_found_in_userspace",
@@ -83,21 +75,21 @@ const std::vector<Case>& cases() {
        [](SysTree& t) { t.cpufreq(4, kOppsKhz, "schedutil", "performance powersave schedutil"); },
        cpufreq,
        freqs,
-       CpuSet{},
+       QuotaCpus{1},
        {policy + "/scaling_min_freq", policy + "/scaling_max_freq"},
        policy + "/scaling_max_freq"},
       {"devfreq_userspace",
        [](SysTree& t) { t.devfreq("17000000.gpu", kOppsKhz); },
        devfreq,
        freqs,
-       ThreadCount{1},
+       QuotaCpus{1},
        {gpu + "/governor", gpu + "/userspace/set_freq"},
        gpu + "/min_freq"},
       {"devfreq_pinning",
        [](SysTree& t) { t.devfreq("17000000.gpu", kOppsKhz, "nvhost_podgov", "nvhost_podgov performance"); },
        devfreq,
        freqs,
-       ThreadCount{1},
+       QuotaCpus{1},
        {gpu + "/min_freq", gpu + "/max_freq"},
        gpu + "/max_freq"},
       {"cgroup_v1",
@@ -116,25 +108,11 @@ const std::vector<Case>& cases() {
        FreqKhz{600000},
        {"sys/fs/cgroup/app.scope/cpu.max"},
        "sys/fs/cgroup/app.scope/cpu.max"},
-      {"affinity",
-       [](SysTree&) {},
-       [](const Site&) { return make_affinity("threads", std::array{0}); },
-       {CpuSet::of(this_cpu())},
-       ThreadCount{1},
-       {},
-       ""},
-      {"thread_count",
-       [](SysTree&) {},
-       [](const Site&) { return make_thread_count("threads", 2, 4); },
-       {ThreadCount{4}, ThreadCount{1}},
-       CpuSet{},
-       {},
-       ""},
       {"fake",
        [](SysTree&) {},
        [](const Site&) { return Made(std::make_unique<testing::FaultyActuator>("fake", kOppsKhz, g_clock)); },
        freqs,
-       ThreadCount{1},
+       QuotaCpus{1},
        {},
        ""},
   };

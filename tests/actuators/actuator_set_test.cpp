@@ -1,8 +1,6 @@
 // The actuators of a board together.
 #include "actuators/actuator_set.hpp"
 
-#include <sched.h>
-
 #include "tests/support/matchers.hpp"
 #include "tests/support/sys_tree.hpp"
 
@@ -26,6 +24,7 @@ boards::Board two_clusters() {
   big.opps = {{200000, 0.9}, {1000000, 1.0}, {2000000, 1.3}};
   big.control = "sys/devices/system/cpu/cpufreq/policy4";
   board.clusters = {little, big};
+  board.mappings = {{"little-x1", "little-all", ClusterId(0), 1, 1}, {"big-x1", "big-all", ClusterId(1), 1, 1}};
   return board;
 }
 
@@ -71,11 +70,23 @@ TEST_F(ActuatorSetTest, ListsWhatIsMissingAndRefusesItAlone) {
   ActuatorSet set = make(two_clusters());
   ASSERT_EQ(set.missing().size(), 1U);
   EXPECT_EQ(set.missing()[0].name, "big");
+  EXPECT_TRUE(set.missing()[0].needed);
   EXPECT_THAT(set.apply({kBig, FreqKhz{200000}}), IsError(ErrorKind::kNotFound, HasSubstr("policy4")));
   EXPECT_OK(set.apply({kLittle, FreqKhz{200000}}));
   EXPECT_EQ(set.frequency(kBig), nullptr);
   EXPECT_EQ(set.cap(kBig), std::nullopt);
   EXPECT_THAT(set.apply({ClusterId(7), FreqKhz{200000}}), IsError(ErrorKind::kUsage, HasSubstr("no such cluster")));
+}
+
+TEST_F(ActuatorSetTest, NeedsNoControlOfAClusterThatNoMappingUses) {
+  lay();
+  tree_.remove("sys/devices/system/cpu/cpufreq/policy4");
+  boards::Board board = two_clusters();
+  board.mappings.pop_back();
+  EXPECT_TRUE(differences(board, tree_.root()).empty());
+  const ActuatorSet set = make(board);
+  ASSERT_EQ(set.missing().size(), 1U);
+  EXPECT_FALSE(set.missing()[0].needed);
 }
 
 TEST_F(ActuatorSetTest, ReadsCapsAsOperatingPoints) {
@@ -151,35 +162,31 @@ TEST_F(ActuatorSetTest, LimitsTheGroupOfThisProcessWhereAMappingHasAQuota) {
   EXPECT_THAT(set.limit_cpus(0.5), IsError(ErrorKind::kNotFound, HasSubstr("systemd-run")));
 }
 
-TEST_F(ActuatorSetTest, PlacesTheThreadsItWasGiven) {
-  boards::Board board;
-  ActuatorSet set = make(board);
-  EXPECT_THAT(set.place(std::array{0}), IsError(ErrorKind::kUsage, HasSubstr("adopted")));
-  EXPECT_OK(set.adopt(std::array{0}));
-  cpu_set_t before;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof(before), &before), 0);
-  int allowed = 0;
-  while (!CPU_ISSET(allowed, &before)) ++allowed;
-  EXPECT_OK(set.place(std::array{allowed}));
-  cpu_set_t now;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof(now), &now), 0);
-  EXPECT_EQ(CPU_COUNT(&now), 1);
-  EXPECT_OK(set.restore());
-  ASSERT_EQ(::sched_getaffinity(0, sizeof(now), &now), 0);
-  EXPECT_TRUE(CPU_EQUAL(&before, &now));
-}
-
 TEST_F(ActuatorSetTest, TellsWhereTheMachineDiffersFromItsBoardFile) {
   lay();
   const std::string policy = "sys/devices/system/cpu/cpufreq/policy4";
   EXPECT_TRUE(differences(two_clusters(), tree_.root()).empty());
   tree_.put(policy + "/scaling_available_frequencies", "200000 1000000 1900000");
   tree_.put(policy + "/scaling_max_freq", "1900000").put(policy + "/related_cpus", "4 5 6 7");
-  const std::vector<Error> found = differences(two_clusters(), tree_.root());
-  ASSERT_EQ(found.size(), 3U);
+  std::vector<Error> found = differences(two_clusters(), tree_.root());
+  ASSERT_EQ(found.size(), 2U);
   EXPECT_THAT(found[0].line(), HasSubstr("no 2000000 kHz"));
   EXPECT_THAT(found[1].line(), HasSubstr("4 5 6 7"));
-  EXPECT_THAT(found[2].line(), HasSubstr("capped at 1900000"));
+  tree_.remove(policy);
+  found = differences(two_clusters(), tree_.root());
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].kind(), ErrorKind::kMismatch);
+  EXPECT_THAT(found[0].line(), HasSubstr("big: this machine has no such frequency control"));
+}
+
+TEST_F(ActuatorSetTest, ACapIsNoOtherBoard) {
+  lay();
+  EXPECT_TRUE(caps(two_clusters(), tree_.root()).empty());
+  tree_.put("sys/devices/system/cpu/cpufreq/policy4/scaling_max_freq", "1900000");
+  EXPECT_TRUE(differences(two_clusters(), tree_.root()).empty());
+  const std::vector<Error> found = caps(two_clusters(), tree_.root());
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_THAT(found[0].line(), HasSubstr("capped at 1900000"));
 }
 
 }  // namespace

@@ -104,6 +104,42 @@ TEST_F(Frequencies, FollowACoolingDeviceWhileItCaps) {
   EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{2000000}));
 }
 
+TEST_F(Frequencies, SeeACapWhilePinningAndLookWhetherItStillStands) {
+  tree_.cpufreq(0, {400000, 800000, 1600000, 2000000}, "schedutil", "performance schedutil");
+  const auto c = cpufreq();
+  ASSERT_TRUE(c->pins());
+  EXPECT_EQ(*c->apply(FreqKhz{1600000}), Setting(FreqKhz{1600000}));
+  EXPECT_EQ(*c->cap_khz(), 2000000) << "our own maximum is no cap";
+  put("scaling_max_freq", "800000");  // a cooling device, below what we ask for
+  EXPECT_EQ(*c->cap_khz(), 800000);
+  put("scaling_max_freq", "1600000");  // and up again: what we ask for is in force
+  EXPECT_EQ(*c->cap_khz(), 2000000);
+}
+
+TEST_F(Frequencies, KeepACapInMindBelowWhichTheyPin) {
+  tree_.cpufreq(0, {400000, 800000, 1600000, 2000000}, "schedutil", "performance schedutil");
+  const auto c = cpufreq();
+  put("scaling_max_freq", "1600000");  // after it was opened
+  EXPECT_EQ(*c->apply(FreqKhz{400000}), Setting(FreqKhz{400000}));
+  EXPECT_EQ(*c->cap_khz(), 1600000) << "it cannot show in a maximum of 400 MHz";
+  EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{2000000})) << "nothing in this tree holds it down any more";
+  EXPECT_EQ(*c->cap_khz(), 2000000);
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  EXPECT_OK(c->restore());
+  EXPECT_EQ(at("scaling_max_freq"), "2000000");
+}
+
+TEST_F(Frequencies, TakeTheRangeThatAnotherProgramGivesThemWhilePinning) {
+  tree_.cpufreq(0, {400000, 800000, 1600000, 2000000}, "schedutil", "performance schedutil");
+  const auto c = cpufreq();
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  put("scaling_max_freq", "1600000");  // no cooling device raises what we asked for
+  EXPECT_EQ(*c->cap_khz(), 1600000);
+  EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{1600000}));
+  EXPECT_OK(c->restore());
+  EXPECT_EQ(at("scaling_max_freq"), "1600000");
+}
+
 TEST_F(Frequencies, LowerAMinimumThatWouldHoldThemUpAndPutItBack) {
   tree_.cpufreq(0, {400000, 800000, 1600000});
   put("scaling_min_freq", "800000");
@@ -264,41 +300,6 @@ TEST_F(Quota, FindsTheGroupOfAProcessInBothVersions) {
   EXPECT_THAT(own_cgroup(tree_.root(), 11), IsError(ErrorKind::kGarbled, HasSubstr("colons")));
 }
 
-TEST(AffinityHere, MovesARealThreadAndLetsItGo) {
-  cpu_set_t before;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof(before), &before), 0);
-  if (CPU_COUNT(&before) < 2) GTEST_SKIP() << "this process may use one cpu alone: nowhere to move to";
-  int last = 0;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) last = CPU_ISSET(cpu, &before) ? cpu : last;
-  auto made = make_affinity("t", std::array{0});
-  ASSERT_OK(made);
-  ASSERT_OK((*made)->apply(CpuSet::of(std::array{last})));
-  EXPECT_EQ(::sched_getcpu(), last);
-  ASSERT_OK((*made)->restore());
-  cpu_set_t after;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof(after), &after), 0);
-  EXPECT_TRUE(CPU_EQUAL(&before, &after));
-}
-
-TEST(AffinityHere, RefusesCpusThatAreNotThereAndThreadsThatHaveEnded) {
-  auto made = make_affinity("t", std::array{0});
-  ASSERT_OK(made);
-  EXPECT_THAT((*made)->apply(CpuSet::of(std::array{1000})),
-              IsError(ErrorKind::kUsage, HasSubstr("none of these cpus")));
-  EXPECT_THAT((*made)->apply(CpuSet{}), IsError(ErrorKind::kUsage, HasSubstr("none of these cpus")));
-  EXPECT_THAT(make_affinity("t", {}), IsError(ErrorKind::kUsage, HasSubstr("no threads")));
-  EXPECT_THAT(make_affinity("t", std::array{0x3fffffff}), IsError(ErrorKind::kGone, HasSubstr("ended")));
-}
-
-TEST(ThreadCountHere, StaysWithinTheCores) {
-  auto made = make_thread_count("t", 1, 4);
-  ASSERT_OK(made);
-  EXPECT_THAT((*made)->apply(ThreadCount{0}), IsError(ErrorKind::kUsage, HasSubstr("1 up to")));
-  EXPECT_THAT((*made)->apply(ThreadCount{5}), IsError(ErrorKind::kUsage, HasSubstr("1 up to")));
-  EXPECT_THAT(make_thread_count("t", 3, 2), IsError(ErrorKind::kUsage, HasSubstr("initial")));
-}
-
-/// A real group of this machine, gone with the test.
 TEST(QuotaHere, ReallyLimitsAChildProcess) {
   const auto own = own_cgroup("/", 0);
   if (!own) GTEST_SKIP() << "no cpu quota to try: " << own.error().line();

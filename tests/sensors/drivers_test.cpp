@@ -102,6 +102,21 @@ TEST_F(HwmonPower, AgesAValueThatTheChipHasNotRenewed) {
   EXPECT_EQ(renewed->updates, fresh->updates + 1);
 }
 
+TEST_F(HwmonPower, CountsAnUnchangedValueOnceAPeriodHoweverOftenItIsRead) {
+  tree_.hwmon(0, "ina231");
+  tree_.put("sys/class/hwmon/hwmon0/power1_input", "1000000").put("sys/class/hwmon/hwmon0/update_interval", "200");
+  const auto sensor = open("hwmon:ina231:1");
+  ASSERT_OK(sensor);
+  const std::uint64_t first = (*sensor)->read()->updates;
+  for (int read = 0; read < 100; ++read) {
+    clock_.advance(0.01);
+    EXPECT_LE((*sensor)->read()->age_s, 0.2 + 1e-9);
+  }
+  const std::uint64_t grown = (*sensor)->read()->updates - first;
+  EXPECT_GE(grown, 4U) << "a second at 0.2 s, and a read late for each";
+  EXPECT_LE(grown, 5U);
+}
+
 TEST_F(HwmonPower, ReportsAStaleChipInsteadOfRepeatingItsLastValue) {
   tree_.hwmon(0, "ina231");
   tree_.put("sys/class/hwmon/hwmon0/power1_input", "1000000");

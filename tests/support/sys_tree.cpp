@@ -1,5 +1,6 @@
 #include "tests/support/sys_tree.hpp"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,8 +41,13 @@ SysTree& SysTree::put(std::string_view relative, std::string_view text) {
 SysTree& SysTree::put_raw(std::string_view relative, std::string_view bytes) {
   const std::filesystem::path file = path(relative);
   std::filesystem::create_directories(file.parent_path());
-  std::ofstream(file, std::ios::binary | std::ios::trunc)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  // In one write over the old text and into the same file, as the kernel: a thread that reads meanwhile must find
+  // neither an empty file nor another one than it has open.
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  const auto size = static_cast<ssize_t>(bytes.size());
+  const bool written = fd >= 0 && ::pwrite(fd, bytes.data(), bytes.size(), 0) == size && ::ftruncate(fd, size) == 0;
+  if (fd >= 0) ::close(fd);
+  if (!written) throw std::runtime_error("cannot write " + file.native());
   return *this;
 }
 

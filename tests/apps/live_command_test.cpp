@@ -1,0 +1,177 @@
+// `--live` as a user gives it, on trees laid out like a board; the engine runs on this machine itself.
+#include <sched.h>
+
+#include <nlohmann/json.hpp>
+
+#include "apps/board_command.hpp"
+#include "apps/profile_command.hpp"
+#include "apps/serve_command.hpp"
+#include "apps/wiring.hpp"
+#include "core/file.hpp"
+#include "tests/support/matchers.hpp"
+#include "tests/support/sys_tree.hpp"
+#ifdef REINS_TRAINING
+#include "apps/train_command.hpp"
+#endif
+
+namespace reins::apps {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::SysTree;
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+Outcome reins(std::vector<std::string> words) {
+  CLI::App app("test", "reins");
+  app.require_subcommand(1);
+  int exit_code = kOk;
+  register_profile(app, exit_code);
+  register_serve(app, exit_code);
+#ifdef REINS_TRAINING
+  register_train(app, exit_code);
+#endif
+  words.insert(words.begin(), "reins");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  const int code = run(app, static_cast<int>(argv.size()), argv.data(), exit_code);
+  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
+}
+
+void expect_one_line(const Outcome& outcome, int code, const ::testing::Matcher<const std::string&>& line) {
+  EXPECT_EQ(outcome.code, code) << outcome.err;
+  EXPECT_THAT(outcome.err, line);
+  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
+}
+
+const std::string kNetwork = std::string(REINS_SOURCE_DIR) + "/assets/networks/synthetic-group4/network.rnet";
+
+class LiveCommand : public ::testing::Test {
+ protected:
+  /// A Jetson Nano as boards/jetson-nano.toml describes it, its CPUs alone.
+  void lay_nano() {
+    policy_ = tree_.cpufreq(0, {102000, 204000, 307200, 403200, 518400, 614400, 710400, 825600, 921600, 1036800,
+                                1132800, 1224000, 1326000, 1428000, 1479000});
+    tree_.put(policy_ + "/related_cpus", "0 1 2 3");
+  }
+  /// A board of one cluster on the first cpu that this process may use, and a GPU; written below the tree.
+  std::string small_board(const std::string& name = "small") {
+    cpu_set_t allowed;
+    ::sched_getaffinity(0, sizeof allowed, &allowed);
+    int cpu = 0;
+    while (!CPU_ISSET(cpu, &allowed)) ++cpu;
+    const std::string number = std::to_string(cpu);
+    policy_ = tree_.cpufreq(0, {400000, 800000});
+    tree_.put(policy_ + "/related_cpus", number);
+    const std::string cluster =
+        "voltage_v = [0.9, 1.0]\n[cluster.power]\ncore_w_per_mhz_v2 = 1e-4\n[cluster.time]\nmacs_per_cycle = 1\n"
+        "[[cluster.idle]]\nname = \"wfi\"\n";
+    tree_.put("boards/" + name + ".toml",
+              "schema = 1\nname = \"" + name + "\"\n[[cluster]]\nname = \"cpu\"\nkind = \"cpu\"\ncpus = [" + number +
+                  "]\nfreq_khz = [400000, 800000]\ncontrol = \"" + policy_ + "\"\n" + cluster +
+                  "[[cluster]]\nname = \"gpu\"\nkind = \"gpu\"\nfreq_khz = [100000, 200000]\ncontrol = "
+                  "\"sys/class/devfreq/gpu\"\n" +
+                  cluster +
+                  "[[mapping]]\nname = \"gpu\"\nslot = \"gpu\"\ncluster = \"gpu\"\n[[mapping]]\nname = \"cpu-x1\"\n"
+                  "slot = \"big-all\"\ncluster = \"cpu\"\n"
+                  "[thermal]\nr_c_per_w = 10\nc_j_per_c = 5\nthrottle_c = 85\nrelease_c = 80\n");
+    return tree_.path("boards/" + name + ".toml").native();
+  }
+  std::vector<std::string> live(std::string command, const std::string& board, std::vector<std::string> more = {}) {
+    std::vector<std::string> words = {std::move(command),
+                                      "--board",
+                                      board,
+                                      "--network",
+                                      kNetwork,
+                                      "--live",
+                                      "--root",
+                                      tree_.root().native(),
+                                      "--state",
+                                      tree_.path("run/state.toml").native()};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  std::vector<std::string> profile(const std::string& board, std::vector<std::string> more = {}) {
+    more.insert(more.end(), {"--max-seconds", "0.05", "--out", out()});
+    return live("profile", board, more);
+  }
+  std::string out() { return tree_.path("profile.csv").native(); }
+  /// The machine but for scaling_setspeed: the kernel ties that to the governor, a tree of files does not.
+  std::map<std::string, std::string> controls() {
+    std::map<std::string, std::string> files = tree_.snapshot("sys");
+    files.erase(policy_ + "/scaling_setspeed");
+    return files;
+  }
+
+  SysTree tree_;
+  std::string policy_;
+};
+
+TEST_F(LiveCommand, LeavesAGpuOutAndSaysSoOnce) {
+  const std::string board = small_board();
+  const auto before = controls();
+  const Outcome done = reins(profile(board, {"--json"}));
+  ASSERT_EQ(done.code, kOk) << done.err;
+  EXPECT_THAT(done.err, HasSubstr("board small: left out gpu (this engine runs on CPUs alone); used are cpu-x1"));
+  EXPECT_EQ(done.err.find("left out"), done.err.rfind("left out"));
+  const auto points = nlohmann::json::parse(done.out)["points"];
+  EXPECT_EQ(points.size(), 8U) << "four levels at two points, on the CPU alone";
+  for (const auto& point : points) EXPECT_EQ(point["mapping"], "cpu-x1");
+  EXPECT_EQ(controls(), before) << "put back";
+#ifdef REINS_TRAINING
+  const Outcome trained =
+      reins(live("train", board, {"--profile", out(), "--steps", "120", "--out", tree_.path("run1").native()}));
+  EXPECT_EQ(trained.code, kOk) << trained.err;
+  EXPECT_THAT(trained.err, HasSubstr("left out gpu"));
+  EXPECT_EQ(controls(), before);
+#endif
+}
+
+TEST_F(LiveCommand, ProfilesAJetsonNanoOnItsCpus) {
+  lay_nano();
+  const Outcome done = reins(profile("jetson-nano"));
+  ASSERT_EQ(done.code, kOk) << done.err;
+  EXPECT_THAT(done.err, HasSubstr("left out gpu (this engine runs on CPUs alone)"));
+  const auto csv = read_file(out());
+  ASSERT_OK(csv);
+  EXPECT_THAT(*csv, AllOf(HasSubstr("a57x1,1479000"), Not(HasSubstr("gpu,"))));
+  EXPECT_EQ(tree_.read(policy_ + "/scaling_governor"), "schedutil");
+}
+
+TEST_F(LiveCommand, AnotherMachinesBoardIsOneLineAndExitCode2) {
+  tree_.put("sys/devices/system/cpu/online", "0");
+  expect_one_line(reins(profile("jetson-nano")), kBadInput,
+                  AllOf(HasSubstr("not that board"), HasSubstr("jetson-nano"), HasSubstr("leave out --live")));
+  ASSERT_OK(write_file_atomic(out(), ""));
+  expect_one_line(reins(live("serve", "odroid-xu3", {"--policy", "pareto", "--profile", out()})), kBadInput,
+                  AllOf(HasSubstr("odroid-xu3"), HasSubstr("not that board")));
+#ifdef REINS_TRAINING
+  expect_one_line(reins(live("train", "odroid-xu3", {"--profile", out(), "--out", tree_.path("x").native()})),
+                  kBadInput, HasSubstr("not that board"));
+#endif
+}
+
+TEST_F(LiveCommand, AControlThatMayNotBeSavedIsOneLine) {
+  const std::string board = small_board();
+  tree_.put("run", "a file where the folder should be");
+  const Outcome refused = reins(profile(board));
+  expect_one_line(refused, refused.code, HasSubstr("run"));
+  EXPECT_NE(refused.code, kOk);
+  EXPECT_EQ(tree_.read(policy_ + "/scaling_governor"), "schedutil");
+}
+
+TEST_F(LiveCommand, ARootThatIsNotThereIsOneLineAndExitCode2) {
+  const Outcome refused = reins({"profile", "--live", "--board", "odroid-xu3", "--network", kNetwork, "--root",
+                                 tree_.path("nope").native(), "--out", out()});
+  expect_one_line(refused, kBadInput, AllOf(HasSubstr("nope"), HasSubstr("--root")));
+}
+
+}  // namespace
+}  // namespace reins::apps

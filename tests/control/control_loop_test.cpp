@@ -1,0 +1,141 @@
+// The live loop on a live plant: replies, caps, errors, and what is put back when it stops.
+#include "control/control_loop.hpp"
+
+#include <poll.h>
+
+#include "tests/control/live_world.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::control {
+namespace {
+
+using testing::act;
+using ::testing::HasSubstr;
+using testing::IsError;
+using testing::LiveWorld;
+
+/// The highest point of big-x2 that the mask allows.
+class AsFastAsAllowed final : public policies::Policy {
+ public:
+  std::string_view name() const noexcept override { return "as fast as allowed"; }
+  policies::Action decide(const policies::Observation& observation) noexcept override {
+    policies::Action action = act(2, 2, 0, 0);
+    while (action.opp.value < 4 && observation.mask.allows(action.mapping, OppId(action.opp.value + 1)))
+      action.opp = OppId(action.opp.value + 1);
+    return action;
+  }
+  void reset() noexcept override {}
+};
+
+class Loop : public ::testing::Test {
+ protected:
+  void start(RuntimeConfig config = {}) {
+    plant_ = world_.plant();
+    LoopSetup setup;
+    setup.board = &world_.made.board;
+    setup.space = &world_.made.space;
+    setup.profile = &world_.made.profile;
+    setup.network = &world_.engine.facts();
+    setup.policy = &policy_;
+    setup.plant = plant_.get();
+    loop_ = std::make_unique<ControlLoop>(setup, config, policies::Goals{});
+    ASSERT_OK(loop_->start());
+  }
+  Status submit(std::uint64_t token, unsigned char first = 0) {
+    const std::array<unsigned char, 4> image = {first, 0, 0, 0};
+    InferRequest request;
+    request.token = token;
+    return loop_->submit(request, {image.data(), inference::DType::kUint8, {1, 1, 2, 2}});
+  }
+  /// The next reply, within a patient deadline.
+  std::optional<InferReply> reply() {
+    InferReply out;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (std::chrono::steady_clock::now() < until) {
+      if (loop_->next(out)) return out;
+      pollfd item{loop_->event_fd(), POLLIN, 0};
+      ::poll(&item, 1, 100);
+    }
+    return std::nullopt;
+  }
+
+  LiveWorld world_;
+  AsFastAsAllowed policy_;
+  std::unique_ptr<LivePlant> plant_;
+  std::unique_ptr<ControlLoop> loop_;
+};
+
+TEST_F(Loop, AnswersOnTheBoardAndPutsItBackWhenStopped) {
+  const auto before = world_.tree.snapshot("sys");
+  start();
+  ASSERT_OK(submit(7, 13));
+  const auto answer = reply();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_FALSE(answer->error.has_value());
+  EXPECT_EQ(answer->token, 7U);
+  EXPECT_EQ(answer->predicted, 3);
+  EXPECT_EQ(answer->level, LevelId(2));
+  EXPECT_EQ(answer->mapping, "big-x2");
+  EXPECT_EQ(answer->freq_khz, 2000000);
+  EXPECT_FALSE(answer->emulated);
+  EXPECT_EQ(world_.at(1, "scaling_governor"), "userspace");
+  ASSERT_OK(loop_->stop());
+  EXPECT_EQ(world_.at(0, "scaling_governor"), "schedutil");
+  EXPECT_EQ(world_.at(1, "scaling_governor"), "schedutil");
+  EXPECT_EQ(loop_->metrics().served, 1U);
+  EXPECT_THAT(submit(8), IsError(ErrorKind::kGone, HasSubstr("stopping")));
+}
+
+TEST_F(Loop, ParksTheBoardWhenItsQueueIsEmpty) {
+  start();
+  ASSERT_OK(submit(1));
+  ASSERT_TRUE(reply().has_value());
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (world_.at(1, "scaling_setspeed") != "400000" && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(world_.at(1, "scaling_setspeed"), "400000");
+}
+
+TEST_F(Loop, OffersNothingAboveACapOfTheMachine) {
+  start();
+  world_.put(1, "scaling_max_freq", "1200000");
+  // The cap comes with the next round of telemetry.
+  std::optional<InferReply> answer;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  do {
+    ASSERT_OK(submit(1));
+    answer = reply();
+    ASSERT_TRUE(answer.has_value());
+  } while (answer->freq_khz != 1200000 && std::chrono::steady_clock::now() < until);
+  EXPECT_EQ(answer->freq_khz, 1200000);
+  world_.put(1, "scaling_max_freq", "2000000");
+  do {
+    ASSERT_OK(submit(2));
+    answer = reply();
+    ASSERT_TRUE(answer.has_value());
+  } while (answer->freq_khz != 2000000 && std::chrono::steady_clock::now() < until);
+  EXPECT_EQ(answer->freq_khz, 2000000) << "and it goes";
+}
+
+TEST_F(Loop, HandsABoardsErrorToWhoeverAsksNext) {
+  start();
+  ASSERT_OK(submit(1));
+  ASSERT_TRUE(reply().has_value());
+  world_.tree.remove(world_.made.board.clusters[1].control);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  Status refused;
+  while ((refused = submit(2)).has_value() && std::chrono::steady_clock::now() < until) static_cast<void>(reply());
+  EXPECT_THAT(refused, IsError(ErrorKind::kGone, HasSubstr("policy2")));
+  EXPECT_THAT(loop_->stop(), IsError(ErrorKind::kGone, HasSubstr("policy2")));
+  EXPECT_EQ(world_.at(0, "scaling_governor"), "schedutil") << "what is still there is put back";
+}
+
+TEST_F(Loop, RefusesAnotherShape) {
+  start();
+  const std::array<unsigned char, 4> image{};
+  EXPECT_THAT(loop_->submit({}, {image.data(), inference::DType::kUint8, {1, 4, 1, 1}}),
+              IsError(ErrorKind::kUsage, HasSubstr("shape")));
+}
+
+}  // namespace
+}  // namespace reins::control

@@ -1,0 +1,236 @@
+// This machine as a plant, on a tree laid out like /sys: what is applied, what is read, what is put back.
+#include "control/live_plant.hpp"
+
+#include "tests/control/live_world.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::control {
+namespace {
+
+using testing::act;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::IsError;
+using testing::LiveWorld;
+
+const auto kAny = [](const Telemetry&) { return true; };
+
+TEST(LivePlant, PutsMappingAndPointInForceAndTheUnusedClusterLow) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 3)));
+  EXPECT_EQ(world.at(1, "scaling_setspeed"), "1600000");
+  EXPECT_EQ(world.at(0, "scaling_setspeed"), "200000");
+  ASSERT_EQ(world.engine.placements.size(), 1U);
+  EXPECT_THAT(world.engine.placements[0].cpus, ElementsAre(2, 3));
+  ASSERT_OK(plant->apply(act(2, 0, 4)));
+  EXPECT_EQ(world.engine.placements.size(), 1U) << "placed once";
+  ASSERT_OK(plant->apply(act(0, 0, 2)));
+  EXPECT_THAT(world.engine.placements.back().cpus, ElementsAre(0, 1));
+  EXPECT_EQ(world.at(0, "scaling_setspeed"), "1000000");
+  EXPECT_EQ(world.at(1, "scaling_setspeed"), "400000");
+}
+
+TEST(LivePlant, ParksTheUsedCluster) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 4, 1)));
+  ASSERT_OK(plant->park(act(2, 0, 4, 1)));
+  EXPECT_EQ(world.at(1, "scaling_setspeed"), "800000");
+  EXPECT_EQ(world.at(0, "scaling_setspeed"), "200000");
+}
+
+TEST(LivePlant, LeavesClustersToAGovernorWhereOneIsAskedFor) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  policies::Action action = act(2, 0, 0);
+  action.governor = boards::Governor::kOndemand;
+  ASSERT_OK(plant->apply(action));
+  EXPECT_EQ(world.at(0, "scaling_governor"), "ondemand");
+  EXPECT_EQ(world.at(1, "scaling_governor"), "ondemand");
+}
+
+TEST(LivePlant, PutsEverythingBackWhenItIsToldToAndWhenItGoes) {
+  LiveWorld world;
+  const auto before = world.tree.snapshot("sys");
+  {
+    const auto plant = world.plant();
+    ASSERT_OK(plant->apply(act(2, 0, 3)));
+    EXPECT_EQ(world.at(1, "scaling_governor"), "userspace");
+    EXPECT_TRUE(std::filesystem::exists(world.tree.path("run/state.toml")));
+    ASSERT_OK(plant->restore());
+    EXPECT_EQ(world.at(1, "scaling_governor"), "schedutil");
+    EXPECT_FALSE(std::filesystem::exists(world.tree.path("run/state.toml")));
+  }
+  LiveWorld pinning(LiveWorld::kPinning);
+  const auto found = pinning.tree.snapshot("sys");
+  ASSERT_OK(pinning.plant()->apply(act(2, 0, 3)));  // the plant goes with the statement
+  EXPECT_EQ(pinning.tree.snapshot("sys"), found);
+}
+
+TEST(LivePlant, RunsAnInferenceAndHandsOutItsEndOnce) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 1, 4)));
+  const std::array<unsigned char, 4> image = {27, 0, 0, 0};
+  ASSERT_OK(plant->start(LevelId(1), {image.data(), inference::DType::kUint8, {1, 1, 2, 2}}));
+  const double due_s = plant->next_event_s();
+  EXPECT_LE(due_s, plant->now_s()) << "an end to hand out is due at once";
+  const auto ended = plant->poll_completion(plant->now_s());
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_EQ(ended->level, LevelId(1));
+  EXPECT_EQ(ended->predicted, 7);
+  EXPECT_FALSE(plant->poll_completion(plant->now_s()).has_value());
+}
+
+TEST(LivePlant, RefusesAMappingThatTheEngineDoesNotRun) {
+  LiveWorld world;
+  world.made.board.clusters[1].kind = boards::UnitKind::kGpu;
+  const auto plant = world.plant();
+  EXPECT_THAT(plant->apply(act(2, 0, 3)), IsError(ErrorKind::kUnsupported, HasSubstr("CPUs alone")));
+  EXPECT_TRUE(world.engine.placements.empty()) << "a GPU's mapping must not be timed on CPU threads";
+}
+
+TEST(LivePlant, TellsTheCapsThatOthersPutInForce) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  auto seen = LiveWorld::telemetry(*plant, kAny);
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_EQ(seen->cap[0], 2);
+  EXPECT_EQ(seen->cap[1], 4);
+  world.put(1, "scaling_max_freq", "1300000");
+  seen = LiveWorld::telemetry(*plant, kAny);
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_EQ(seen->cap[0], 2);
+  EXPECT_EQ(seen->cap[1], 2) << "1300 MHz allow 1200";
+}
+
+TEST(LivePlant, TakesItsOwnPinForNoCap) {
+  LiveWorld world(LiveWorld::kPinning);
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 1)));
+  EXPECT_EQ(world.at(1, "scaling_max_freq"), "800000");
+  auto seen = LiveWorld::telemetry(*plant, kAny);
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_EQ(seen->cap[0], 2);
+  EXPECT_EQ(seen->cap[1], 4);
+  world.put(1, "scaling_max_freq", "400000");  // a cooling device, below the pin
+  seen = LiveWorld::telemetry(*plant, kAny);
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_EQ(seen->cap[1], 0);
+}
+
+TEST(LivePlant, LimitsTheCpuTimeOfAMappingWithAQuota) {
+  LiveWorld world;
+  world.made.board.mappings[2].cpu_quota = 0.5;  // of two cores
+  world.tree.put("proc/self/cgroup", "0::/app").put("sys/fs/cgroup/app/cpu.max", "max 100000");
+  const auto max = [&] { return world.tree.read("sys/fs/cgroup/app/cpu.max"); };
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 3)));
+  EXPECT_EQ(max(), "100000 100000");
+  ASSERT_OK(plant->apply(act(1, 0, 3)));
+  EXPECT_EQ(max(), "max 100000") << "the other mappings have none";
+  ASSERT_OK(plant->apply(act(2, 0, 3)));
+  EXPECT_EQ(max(), "100000 100000");
+  ASSERT_OK(plant->restore());
+  EXPECT_EQ(max(), "max 100000");
+}
+
+TEST(LivePlant, SaysSoWhereAQuotaCannotBeSet) {
+  LiveWorld world;
+  world.made.board.mappings[2].cpu_quota = 0.5;
+  const auto plant = world.plant();
+  EXPECT_FALSE(plant->apply(act(2, 0, 3)).has_value());
+}
+
+TEST(LivePlant, LeavesAClusterAloneThatNoMappingUsesAndNobodyMaySet) {
+  LiveWorld world;
+  world.tree.remove(world.made.board.clusters[0].control);
+  world.made.board.mappings.erase(world.made.board.mappings.begin());
+  const auto plant = world.plant();
+  EXPECT_OK(plant->apply(act(1, 0, 3)));
+  EXPECT_EQ(world.at(1, "scaling_setspeed"), "1600000");
+}
+
+TEST(LivePlant, SaysGoneWhenAClusterLeaves) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 3)));
+  world.tree.remove(world.made.board.clusters[1].control);
+  EXPECT_THAT(plant->apply(act(2, 0, 4)), IsError(ErrorKind::kGone, HasSubstr("policy2")));
+}
+
+/// A RAPL package whose counter the test turns.
+class Counted : public ::testing::Test {
+ protected:
+  static boards::Rail rail(const std::string& name, const std::string& sensor) {
+    boards::Rail rail;
+    rail.name = name;
+    rail.accounting = true;
+    rail.sensor = sensor;
+    rail.sensor_period_s = 0.001;
+    return rail;
+  }
+  void lay_package() {
+    world_.tree.put(kZone + "/name", "package-0").put(kZone + "/max_energy_range_uj", "262143328850");
+    turn(1'000'000);
+    world_.made.board.rails = {rail("package-0", kZone)};
+  }
+  void turn(std::int64_t microjoules) { world_.tree.put(kZone + "/energy_uj", std::to_string(microjoules)); }
+  const std::string kZone = "sys/class/powercap/intel-rapl:0";
+  LiveWorld world_;
+};
+
+TEST_F(Counted, EnergyIsWhatTheCounterGrewBy) {
+  lay_package();
+  const auto plant = world_.plant();
+  EXPECT_TRUE(plant->has_energy());
+  EXPECT_EQ(plant->energy_j(), 0.0);
+  // Its first round has set the counter's start once a round has been seen.
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, kAny).has_value());
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, kAny).has_value());
+  turn(3'500'000);
+  const auto seen = LiveWorld::telemetry(*plant, [](const Telemetry& t) { return t.power_w.value_or(0) > 0; });
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_NEAR(*plant->energy_j(), 2.5, 1e-9);
+  EXPECT_NEAR(*seen->power_w * seen->window_s, 2.5, 1e-6) << "power x window is the energy";
+}
+
+TEST_F(Counted, NoEnergyIsClaimedWhereARailIsMissing) {
+  lay_package();
+  world_.made.board.rails.push_back(rail("memory", "sys/class/powercap/nowhere"));
+  const auto plant = world_.plant();
+  EXPECT_FALSE(plant->has_energy());
+  EXPECT_EQ(plant->energy_j(), std::nullopt);
+  const auto seen = LiveWorld::telemetry(*plant, kAny);
+  ASSERT_TRUE(seen.has_value());
+  EXPECT_EQ(seen->power_w, std::nullopt);
+}
+
+TEST_F(Counted, PowerComesAsOftenAsASlowSensorSpeaks) {
+  const std::string chip = world_.tree.hwmon(0, "ina231");
+  world_.tree.put(chip + "/power1_input", "2000000");
+  boards::Rail slow = rail("big", chip + "/power1_input");
+  slow.sensor_period_s = 0.05;
+  world_.made.board.rails = {slow};
+  const double began_s = world_.clock.now_s();
+  const auto plant = world_.plant();
+  ASSERT_TRUE(plant->has_energy());
+  int spoken = 0;
+  for (int round = 0; round < 40; ++round) {
+    const auto seen = LiveWorld::telemetry(*plant, kAny);
+    ASSERT_TRUE(seen.has_value());
+    if (!seen->power_w.has_value()) continue;
+    ++spoken;
+    EXPECT_NEAR(*seen->power_w, 2, 1e-9);
+  }
+  const double elapsed_s = world_.clock.now_s() - began_s;
+  EXPECT_GE(spoken, 1);
+  EXPECT_LE(spoken, elapsed_s / 0.05 + 2) << "a value that was read again is no new one";
+  const double energy_j = *plant->energy_j();
+  EXPECT_GT(energy_j, 0);
+  EXPECT_LE(energy_j, 2 * (world_.clock.now_s() - began_s) + 1e-9);
+}
+
+}  // namespace
+}  // namespace reins::control

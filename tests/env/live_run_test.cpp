@@ -1,0 +1,98 @@
+// A trace on a live plant: the real Runtime, a fake engine, a tree laid out like /sys.
+#include "env/live_run.hpp"
+
+#include "tests/control/live_world.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::env {
+namespace {
+
+using testing::act;
+using ::testing::HasSubstr;
+using testing::IsError;
+using testing::LiveWorld;
+
+class Live : public ::testing::Test {
+ protected:
+  Live() {
+    images_.channels = 1;
+    images_.height = images_.width = 2;
+    images_.pixels.assign(8, 3);
+    images_.labels.assign(2, 3);
+    levels_ = live_.engine.facts().levels;
+    world_ = {&live_.made.board, &live_.made.space, &live_.made.profile, &levels_, nullptr};
+    // Late on the clock: nobody waits for a trace's lead-in.
+    for (const double time_s : {100.0, 100.01, 100.02}) {
+      data::TraceRow row;
+      row.time_s = time_s;
+      row.latency_target_s = 5.0;
+      trace_.rows.push_back(row);
+    }
+    trace_.end_s = 100.05;
+  }
+  LiveWorld live_;
+  data::ImageSet images_;
+  std::vector<inference::LevelFacts> levels_;
+  World world_;
+  data::Trace trace_;
+};
+
+TEST_F(Live, ServesATraceAtThePointsThatWereDecidedAndPutsTheBoardBack) {
+  const auto before = live_.tree.snapshot("sys");
+  const auto plant = live_.plant();
+  LiveRun run(world_, {}, *plant, images_);
+  run.reset(trace_, {}, 1);
+  const double began_s = plant->now_s();
+  int decisions = 0;
+  for (;;) {
+    const auto wanted = run.next_decision();
+    ASSERT_OK(wanted);
+    if (!*wanted) break;
+    EXPECT_EQ(run.runtime().observation().facts.goals.latency_s, 5.0);
+    ASSERT_OK(run.decide(act(2, 1, decisions), 1));
+    EXPECT_EQ(live_.at(1, "scaling_setspeed"), decisions == 0 ? "400000" : decisions == 1 ? "800000" : "1200000");
+    ++decisions;
+  }
+  EXPECT_EQ(decisions, 3);
+  EXPECT_LT(plant->now_s() - began_s, 20) << "it began at the first request";
+  ASSERT_EQ(run.outcomes().size(), 3U);
+  for (const control::Outcome& outcome : run.outcomes()) {
+    EXPECT_FALSE(outcome.rejected);
+    EXPECT_FALSE(outcome.missed);
+    EXPECT_EQ(outcome.level, LevelId(1));
+    EXPECT_GE(outcome.latency_s, 0);
+  }
+  EXPECT_EQ(live_.engine.levels.size(), 3U);
+  ASSERT_OK(plant->restore());
+  EXPECT_EQ(live_.at(1, "scaling_governor"), "schedutil");
+}
+
+TEST_F(Live, MasksWhatACapForbids) {
+  live_.put(1, "scaling_max_freq", "1200000");
+  const auto plant = live_.plant();
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, [](const control::Telemetry&) { return true; }).has_value());
+  LiveRun run(world_, {}, *plant, images_);
+  run.reset(trace_, {}, 1);
+  for (int decision = 0; decision < 3; ++decision) {
+    ASSERT_EQ(*run.next_decision(), true);
+    if (decision == 2) {  // 20 ms on, some rounds of telemetry have come
+      EXPECT_TRUE(run.runtime().observation().mask.allows(MappingId(2), OppId(2)));
+      EXPECT_FALSE(run.runtime().observation().mask.allows(MappingId(2), OppId(3)));
+    }
+    ASSERT_OK(run.decide(act(2, 0, 2), 1));
+  }
+}
+
+TEST_F(Live, HandsOutTheErrorsOfTheBoard) {
+  const auto plant = live_.plant();
+  LiveRun run(world_, {}, *plant, images_);
+  run.reset(trace_, {}, 1);
+  ASSERT_EQ(*run.next_decision(), true);
+  ASSERT_OK(run.decide(act(2, 0, 1), 1));
+  live_.tree.remove(live_.made.board.clusters[1].control);
+  ASSERT_EQ(*run.next_decision(), true);
+  EXPECT_THAT(run.decide(act(2, 0, 4), 1), IsError(ErrorKind::kGone, HasSubstr("policy2")));
+}
+
+}  // namespace
+}  // namespace reins::env

@@ -1,0 +1,55 @@
+// tests/support/fake_engine.hpp: an engine that runs on CPUs alone and remembers what it was asked.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "inference/api/engine.hpp"
+
+namespace reins::testing {
+
+/// Three levels; the class is the first byte of the input modulo ten.
+class FakeEngine final : public inference::Engine {
+ public:
+  FakeEngine() {
+    facts_.name = "fake";
+    facts_.fingerprint = "fa6ee06100000000";
+    facts_.input_shape = {1, 1, 2, 2};
+    for (int level = 0; level < 3; ++level) {
+      inference::LevelFacts facts;
+      facts.accuracy = 0.5 + 0.1 * level;
+      facts_.levels.push_back(facts);
+    }
+  }
+  const inference::NetworkFacts& facts() const noexcept override { return facts_; }
+  Status place(const inference::Placement& placement) override {
+    if (placement.unit != inference::Unit::kCpu) return fail(ErrorKind::kUnsupported, "runs on CPUs alone", "fake");
+    for (const int cpu : placement.cpus) {
+      if (cpu >= cpus_) return fail(ErrorKind::kUnsupported, "has no such cpu", "fake");
+    }
+    placements.push_back(placement);
+    return {};
+  }
+  Status begin(const inference::TensorView& input, LevelId level) override {
+    if (input.shape != facts_.input_shape) return fail(ErrorKind::kUsage, "another shape", "fake");
+    predicted_ = *static_cast<const unsigned char*>(input.data) % 10;
+    levels.push_back(level);
+    return {};
+  }
+  Status grow() override { return fail(ErrorKind::kUsage, "the full network has run already", "fake"); }
+  Result<inference::Answer> finish() override { return inference::Answer{predicted_, levels.back(), probabilities_}; }
+
+  /// The machine has cpus 0 to `count` - 1.
+  void set_cpus(int count) noexcept { cpus_ = count; }
+
+  std::vector<inference::Placement> placements;
+  std::vector<LevelId> levels;
+
+ private:
+  inference::NetworkFacts facts_;
+  int cpus_ = 64;
+  int predicted_ = -1;
+  std::array<float, 10> probabilities_{};
+};
+
+}  // namespace reins::testing
