@@ -228,7 +228,7 @@ Status eval(const EvalOptions& options) {
 void register_eval(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<EvalOptions>();
   CLI::App* command = app.add_subcommand("eval", "compare policies on the same traces: table, JSON and HTML report");
-  add_workbench_options(*command, options->workbench);
+  add_workbench_options(*command, options->workbench, HostBoard::kRefused);
   command
       ->add_option("--policy", options->policies,
                    "policy file; several (of different training seeds) get mean and spread")

@@ -122,6 +122,8 @@ struct EvalOptions {
 };
 
 Status eval(const EvalOptions& options) {
+  REINS_TRY(check_writable(options.record));
+  REINS_TRY(check_writable(options.json.file));
   const fs::path path = network_of(options.network);
   REINS_ASSIGN(const auto engine, inference::open_engine(path, {.backend = options.engine}));
   REINS_TRY(engine->place({.threads = options.threads, .cpus = {}}));
@@ -194,7 +196,7 @@ void register_eval(CLI::App& net, int& exit_code) {
 struct TrainOptions {
   training::NetTrainConfig config;
   std::string data, out, stages;
-  std::optional<int> epochs;
+  std::optional<int> epochs, batch;
   bool no_augment = false;
   JsonOption json;
 };
@@ -206,8 +208,15 @@ Status train(const TrainOptions& options) {
   config.augment = !options.no_augment;
   training::fill_defaults(config);
   if (options.epochs) config.epochs = *options.epochs;
+  if (options.batch) config.batch = *options.batch;
   if (!options.stages.empty()) {
     REINS_ASSIGN(config.architecture.stages, inference::parse_stages(options.stages));
+  }
+  std::error_code error;
+  const fs::path checkpoint = config.out_folder / "checkpoint.pt";
+  if (config.resume && !fs::exists(checkpoint, error)) {
+    return fail(ErrorKind::kNotFound, "there is no checkpoint to go on from", checkpoint.native(),
+                "leave out --resume to begin");
   }
   Result<training::NetTrainReport> result = fail(ErrorKind::kInternal, "not run");
   {
@@ -255,7 +264,7 @@ void register_train(CLI::App& net, int& exit_code) {
                    "channels of one group per stage, p where a pool follows (default by data set)")
       ->type_name("16p,32p,...");
   command->add_option("--epochs", options->epochs, "epochs per group (default by data set); may change at a resume");
-  command->add_option("--batch", config.batch, "images per step")->capture_default_str();
+  command->add_option("--batch", options->batch, "images per step, 2 to 4096 (default by data set)");
   command->add_option("--learning-rate", config.learning_rate, "peak of the schedule")->capture_default_str();
   command->add_option("--weight-decay", config.weight_decay, "on weights, not on batch norm")->capture_default_str();
   command->add_option("--images", config.images, "only the first N training images, for a quick trial (default: all)");

@@ -21,6 +21,7 @@ bool still_to_do(const actuators::RestoreReport::Line& line) {
 }
 
 Result<int> restore(const Options& options) {
+  REINS_TRY(check_root(options.root));
   REINS_ASSIGN(const actuators::RestoreReport report, actuators::RestoreFile::restore_all(options.state, options.root));
   nlohmann::json lines = nlohmann::json::array();
   int failed = 0;

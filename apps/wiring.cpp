@@ -80,14 +80,18 @@ Status check_writable(const fs::path& file) {
   return {};
 }
 
-void add_board_option(CLI::App& command, std::string& board) {
-  command.add_option("--board", board, "a board by name, the path of a board file, or 'host' for this machine")
+void add_board_option(CLI::App& command, std::string& board, HostBoard host) {
+  const bool offered = host == HostBoard::kOffered;
+  command
+      .add_option("--board", board,
+                  offered ? "a board by name, the path of a board file, or 'host' for this machine"
+                          : "a board by name, or the path of a board file")
       ->capture_default_str()
-      ->type_name("NAME|PATH|host");
+      ->type_name(offered ? "NAME|PATH|host" : "NAME|PATH");
 }
 
-void add_workbench_options(CLI::App& command, WorkbenchOptions& options) {
-  add_board_option(command, options.board);
+void add_workbench_options(CLI::App& command, WorkbenchOptions& options, HostBoard host) {
+  add_board_option(command, options.board, host);
   command.add_option("--network", options.network, "network file (default: the shipped CIFAR-10 network)")
       ->type_name("FILE");
   command.add_option("--answers", options.answers, "recorded answers (default: answers.rans beside the network)")
@@ -134,6 +138,20 @@ void add_json_option(CLI::App& command, JsonOption& json) {
           ->type_name("[FILE]");
 }
 
+namespace {
+
+/// The first word that was none of the commands where one was wanted; empty where that is not what is wrong.
+std::string unknown_command(const CLI::App& at) {
+  const auto known = at.get_subcommands([](const CLI::App*) { return true; });
+  const std::vector<std::string> words = at.remaining();
+  if (known.empty() || words.empty() || words.front().starts_with("-")) return {};
+  std::string line = "'" + words.front() + "' is no command; known:";
+  for (const CLI::App* command : known) line += (command == known.front() ? " " : ", ") + command->get_name();
+  return line;
+}
+
+}  // namespace
+
 int run(CLI::App& app, int argc, char** argv, const int& exit_code) {
   try {
     app.parse(argc, argv);
@@ -143,10 +161,12 @@ int run(CLI::App& app, int argc, char** argv, const int& exit_code) {
     std::string line = error.what();
     std::replace(line.begin(), line.end(), '\n', ' ');
     std::string command = app.get_name();
-    for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+    const CLI::App* at = &app;
+    while (!at->get_subcommands().empty()) {
       at = at->get_subcommands().front();
       command += " " + at->get_name();
     }
+    if (const std::string unknown = unknown_command(*at); !unknown.empty()) line = unknown;
     std::fprintf(stderr, "%s: %s; see '%s --help'\n", app.get_name().c_str(), line.c_str(), command.c_str());
     return kBadInput;
   }

@@ -43,8 +43,10 @@ struct WorkbenchOptions {
   std::string board = "odroid-xu3";
   std::string network, answers, profile;
 };
-void add_board_option(CLI::App& command, std::string& board);
-void add_workbench_options(CLI::App& command, WorkbenchOptions& options);
+/// Whether the command takes "host" for a board, so that its help says so.
+enum class HostBoard : std::uint8_t { kOffered, kRefused };
+void add_board_option(CLI::App& command, std::string& board, HostBoard host = HostBoard::kOffered);
+void add_workbench_options(CLI::App& command, WorkbenchOptions& options, HostBoard host = HostBoard::kOffered);
 Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options);
 /// The same with a board that is open already; `options.board` is not looked at.
 Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options, boards::Board board);

@@ -157,6 +157,7 @@ int run(Arguments& a) {
 int main(int argc, char** argv) {
   CLI::App app;
   app.name("reins-workload");
+  app.set_version_flag("--version", "reins-workload " REINS_VERSION);
   Arguments arguments;
   declare(app, arguments);
   try {

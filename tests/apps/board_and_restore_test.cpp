@@ -164,5 +164,22 @@ TEST_F(RestoreCommand, RefusesADamagedFile) {
   EXPECT_THAT(done.err, HasSubstr("state.toml:"));
 }
 
+TEST(Commands, RestoreOfARootThatIsNotThereIsOneLineAndExitCode2) {
+  SysTree tree;
+  const Outcome refused = reins({"restore", "--root", tree.path("nope").native()});
+  EXPECT_EQ(refused.code, kBadInput);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("nope: is no folder"), HasSubstr("--root")));
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1);
+  EXPECT_EQ(refused.out, "");
+}
+
+TEST(Commands, AnUnknownOneIsNamedWithThoseThatThereAre) {
+  const Outcome refused = reins({"bord"});
+  EXPECT_EQ(refused.code, kBadInput);
+  EXPECT_EQ(refused.err, "reins: 'bord' is no command; known: board, restore; see 'reins --help'\n");
+  EXPECT_THAT(reins({}).err, HasSubstr("subcommand is required"));
+  EXPECT_THAT(reins({"--bogus"}).err, Not(HasSubstr("is no command")));
+}
+
 }  // namespace
 }  // namespace reins::apps

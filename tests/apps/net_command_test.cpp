@@ -110,7 +110,39 @@ TEST_F(NetCommand, SaysInOneLineWhatIsWrong) {
   EXPECT_THAT(outcome.err, HasSubstr("test_batch.bin"));
 }
 
+TEST_F(NetCommand, EvalRefusesAFolderToRecordInBeforeItRuns) {
+  const Outcome refused = reins({"net", "eval", (folder_ / "absent.rnet").string(), "--record", folder_.string()});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr(folder_.string()), HasSubstr("this is a folder"))) << "not the network";
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1);
+}
+
+TEST_F(NetCommand, NamesAnUnknownCommand) {
+  const Outcome refused = reins({"net", "trian"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_EQ(refused.err, "reins: 'trian' is no command; known: train, eval, info; see 'reins net --help'\n");
+}
+
 #ifdef REINS_TRAINING
+TEST_F(NetCommand, ResumeWithoutACheckpointIsOneLine) {
+  const fs::path out = folder_ / "nothing";
+  const Outcome refused = reins({"net", "train", "--dataset", "synthetic", "--out", out.string(), "--resume"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("no checkpoint"), HasSubstr("leave out --resume")));
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1);
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST_F(NetCommand, ABatchThatIsNoneIsRefused) {
+  for (const char* batch : {"0", "1", "5000"}) {
+    const Outcome refused =
+        reins({"net", "train", "--dataset", "synthetic", "--out", (folder_ / "batch").string(), "--batch", batch});
+    EXPECT_EQ(refused.code, 2) << batch;
+    EXPECT_THAT(refused.err, AllOf(HasSubstr("--batch"), HasSubstr("2 to 4096")));
+    EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1);
+  }
+}
+
 TEST_F(NetCommand, TrainsOnFewImagesAndShips) {
   const std::string out = (folder_ / "net").string();
   const Outcome made = reins({"net", "train", "--dataset", "synthetic", "--out", out, "--epochs", "1", "--groups", "2",

@@ -56,6 +56,12 @@ TEST(WorkloadProgram, HelpShowsAnExample) {
   EXPECT_THAT(ran.output, HasSubstr("Example:\n  reins-workload --generate"));
 }
 
+TEST(WorkloadProgram, SaysItsVersion) {
+  const Ran ran = run("--version");
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.output, ::testing::MatchesRegex("reins-workload [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
 TEST(WorkloadProgram, BadInputIsOneLineAndAnExitCode) {
   struct Case {
     const char* arguments;
