@@ -208,6 +208,12 @@ TEST_F(Eval, SaysInOneLineWhatIsWrongWithItsInput) {
   expect_bad_input(reins(tiny({"--frobnicate"})), HasSubstr("--frobnicate"));
 }
 
+TEST_F(Eval, DoesNotOfferTheHostThatItRefuses) {
+  const Outcome help = reins({"--help"});
+  EXPECT_EQ(help.code, kOk);
+  EXPECT_THAT(help.out, AllOf(HasSubstr("NAME|PATH"), Not(HasSubstr("host"))));
+}
+
 TEST_F(Eval, RefusesATruncatedPolicy) {
   const auto bytes = read_file(path("odroid-xu3.policy"));
   ASSERT_OK(bytes);
