@@ -4,6 +4,7 @@
 #include "apps/board_command.hpp"
 #include "apps/restore_command.hpp"
 #include "apps/wiring.hpp"
+#include "tests/apps/run_command.hpp"
 #include "tests/support/matchers.hpp"
 #include "tests/support/sys_tree.hpp"
 
@@ -15,24 +16,8 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::SysTree;
 
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
 Outcome reins(std::vector<std::string> words) {
-  CLI::App app("test", "reins");
-  app.require_subcommand(1);
-  int exit_code = kOk;
-  register_board(app, exit_code);
-  register_restore(app, exit_code);
-  words.insert(words.begin(), "reins");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  ::testing::internal::CaptureStdout();
-  ::testing::internal::CaptureStderr();
-  const int code = run(app, static_cast<int>(argv.size()), argv.data(), exit_code);
-  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
+  return run_command({register_board, register_restore}, std::move(words));
 }
 
 /// An XU3 with its old kernel, as boards/odroid-xu3.toml describes it.

@@ -12,6 +12,7 @@
 #include "data/trace.hpp"
 #include "inference/network_file.hpp"
 #include "policies/policy_file.hpp"
+#include "tests/apps/run_command.hpp"
 #include "tests/support/matchers.hpp"
 
 namespace reins::apps {
@@ -22,23 +23,9 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
 Outcome reins(std::vector<std::string> words) {
-  CLI::App app("test", "reins");
-  app.require_subcommand(1);
-  int exit_code = kOk;
-  register_eval(app, exit_code);
-  words.insert(words.begin(), {"reins", "eval"});
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  ::testing::internal::CaptureStdout();
-  ::testing::internal::CaptureStderr();
-  const int code = run(app, static_cast<int>(argv.size()), argv.data(), exit_code);
-  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
+  words.insert(words.begin(), "eval");
+  return run_command({register_eval}, std::move(words));
 }
 
 /// Exactly one line on standard error, exit code 2, nothing on standard output.

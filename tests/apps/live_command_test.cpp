@@ -8,6 +8,7 @@
 #include "apps/serve_command.hpp"
 #include "apps/wiring.hpp"
 #include "core/file.hpp"
+#include "tests/apps/run_command.hpp"
 #include "tests/support/matchers.hpp"
 #include "tests/support/sys_tree.hpp"
 #ifdef REINS_TRAINING
@@ -22,27 +23,12 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::SysTree;
 
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
 Outcome reins(std::vector<std::string> words) {
-  CLI::App app("test", "reins");
-  app.require_subcommand(1);
-  int exit_code = kOk;
-  register_profile(app, exit_code);
-  register_serve(app, exit_code);
 #ifdef REINS_TRAINING
-  register_train(app, exit_code);
+  return run_command({register_profile, register_serve, register_train}, std::move(words));
+#else
+  return run_command({register_profile, register_serve}, std::move(words));
 #endif
-  words.insert(words.begin(), "reins");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  ::testing::internal::CaptureStdout();
-  ::testing::internal::CaptureStderr();
-  const int code = run(app, static_cast<int>(argv.size()), argv.data(), exit_code);
-  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
 }
 
 void expect_one_line(const Outcome& outcome, int code, const ::testing::Matcher<const std::string&>& line) {

@@ -9,6 +9,7 @@
 #include "apps/wiring.hpp"
 #include "core/file.hpp"
 #include "inference/answers.hpp"
+#include "tests/apps/run_command.hpp"
 #include "tests/support/matchers.hpp"
 
 namespace reins::apps {
@@ -18,24 +19,7 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
-Outcome reins(std::vector<std::string> words) {
-  CLI::App app("test", "reins");
-  app.require_subcommand(1);
-  int exit_code = kOk;
-  register_net(app, exit_code);
-  words.insert(words.begin(), "reins");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  ::testing::internal::CaptureStdout();
-  ::testing::internal::CaptureStderr();
-  const int code = run(app, static_cast<int>(argv.size()), argv.data(), exit_code);
-  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
-}
+Outcome reins(std::vector<std::string> words) { return run_command({register_net}, std::move(words)); }
 
 const fs::path kNetworks = fs::path(REINS_SOURCE_DIR) / "assets" / "networks";
 
