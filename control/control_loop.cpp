@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/assert.hpp"
 #include "core/clock.hpp"
 #include "core/stats.hpp"
 
@@ -178,9 +179,17 @@ void ControlLoop::publish() {
   }
 }
 
+std::deque<ControlLoop::Job>::iterator ControlLoop::job_of(const Request& request) {
+  const auto found =
+      std::find_if(jobs_.begin(), jobs_.end(), [&request](const Job& job) { return job.request.token == request.id; });
+  REINS_ASSERT(found != jobs_.end());
+  return found;
+}
+
 void ControlLoop::reply(const Outcome& outcome) {
-  Job job = std::move(jobs_.front());
-  jobs_.pop_front();
+  const auto found = job_of(outcome.request);
+  const Job job = std::move(*found);
+  jobs_.erase(found);
   InferReply reply;
   reply.token = job.request.token;
   reply.emulated = setup_.plant->emulated();
@@ -220,13 +229,12 @@ void ControlLoop::carry_out(Effects& effects) {
           if (!effect.outcome.rejected) {
             reply(effect.outcome);
           } else {
-            // The Runtime refused what submit() let in: the newest job.
             InferReply refused;
-            refused.token = jobs_.back().request.token;
+            refused.token = effect.outcome.request.id;
             refused.error = Error(ErrorKind::kBusy, "overloaded: the queue is full");
             refused.missed = true;
             refused.emulated = setup_.plant->emulated();
-            jobs_.pop_back();
+            jobs_.erase(job_of(effect.outcome.request));
             push(std::move(refused));
           }
           break;
@@ -244,7 +252,7 @@ void ControlLoop::carry_out(Effects& effects) {
           keep(setup_.plant->park(effect.action));
           break;
         case EffectKind::kStart: {
-          const Job& job = jobs_.front();
+          const Job& job = *job_of(effect.outcome.request);
           keep(setup_.plant->start(effect.action.level, {job.input.data(), job.dtype, job.shape}));
           break;
         }

@@ -55,6 +55,8 @@ class ControlLoop final : public Driver {
   void take_inbox();
   void carry_out(Effects& effects);
   void reply(const Outcome& outcome);
+  /// The job behind a request of the Runtime's.
+  std::deque<Job>::iterator job_of(const Request& request);
   void push(InferReply reply);
   void publish();
   void keep(const Status& status);
@@ -78,7 +80,7 @@ class ControlLoop final : public Driver {
   std::optional<Error> first_error_;
 
   // The loop's thread alone.
-  std::deque<Job> jobs_;  // in the Runtime's queue order; the first is running while busy
+  std::deque<Job> jobs_;  // what the Runtime holds, waiting or running, as they came
   std::optional<PlantCompletion> completion_;
   std::vector<double> recent_latencies_s_;  // a ring of the last thousands
   std::size_t recent_next_ = 0;

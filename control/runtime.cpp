@@ -27,9 +27,10 @@ Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space,
       builder_(board, space, profile),
       shield_(board, space, profile, config.shield),
       energy_(config.energy),
-      queue_(std::max<std::size_t>(config.queue_limit, 1)),
       park_at_s_(kNever) {
-  slacks_.reserve(queue_.size() + 1);
+  config_.queue_limit = std::max<std::size_t>(config_.queue_limit, 1);
+  queue_.reserve(config_.queue_limit);
+  slacks_.reserve(config_.queue_limit + 1);
 }
 
 std::optional<double> Runtime::present_power_w() const noexcept {
@@ -74,7 +75,7 @@ void Runtime::arrive(double now_s, const Request& request, Effects& effects) noe
   if (!queued_request.deadline_s.has_value() && goals_.latency_s.has_value()) {
     queued_request.deadline_s = request.arrival_s + *goals_.latency_s;
   }
-  if (queue_size_ >= queue_.size()) {
+  if (queue_.size() >= config_.queue_limit) {
     ++counters_.rejected;
     ++counters_.missed;
     Effect& effect = effects.add(EffectKind::kReply);
@@ -84,8 +85,11 @@ void Runtime::arrive(double now_s, const Request& request, Effects& effects) noe
     effect.outcome.finish_s = now_s;
     return;
   }
-  queue_[(queue_head_ + queue_size_) % queue_.size()] = queued_request;
-  ++queue_size_;
+  const auto later = [](const Request& a, const Request& b) {
+    return a.deadline_s.value_or(kNever) > b.deadline_s.value_or(kNever);
+  };
+  const auto keepable = queue_.begin() + static_cast<std::ptrdiff_t>(lost_);
+  queue_.insert(std::lower_bound(keepable, queue_.end(), queued_request, later), queued_request);
   if (busy_) {
     hurry(now_s, effects);
   } else if (!deciding_) {
@@ -104,7 +108,7 @@ void Runtime::hurry(double now_s, Effects& effects) noexcept {
   progress(now_s, applied_.level);
   const auto slack_s = [now_s](const Request& request) { return request.deadline_s.value_or(kNever) - now_s; };
   slacks_.assign(1, slack_s(running_.request));
-  for (std::size_t i = 0; i < queue_size_; ++i) slacks_.push_back(slack_s(queued(i)));
+  for (std::size_t i = 0; i + lost_ < queue_.size(); ++i) slacks_.push_back(slack_s(waiting(i)));
   const double left = std::max(0.0, 1 - done_ / slow_down_);
   const OppId opp = shield_.hurry(observation_.facts, applied_, left, slacks_);
   if (opp == applied_.opp) return;
@@ -123,25 +127,38 @@ void Runtime::sensed(double now_s, const Telemetry& telemetry) noexcept {
   telemetry_.power_w = power_w;
 }
 
+void Runtime::put_lost_last(double soonest_s) noexcept {
+  const std::size_t keepable = queue_.size() - lost_;
+  std::size_t lost = 0;
+  while (lost < keepable && waiting(lost).deadline_s.value_or(kNever) < soonest_s) ++lost;
+  if (lost == keepable) return;  // nothing is left to go before them
+  std::rotate(queue_.begin(), queue_.end() - static_cast<std::ptrdiff_t>(lost), queue_.end());
+  lost_ += lost;
+}
+
 void Runtime::ask(double now_s, Effects& effects) noexcept {
-  REINS_ASSERT(queue_size_ > 0 && !busy_);
+  REINS_ASSERT(queue_.size() > 0 && !busy_);
   park_at_s_ = kNever;
-  const Request& request = queued(0);
+  const double fastest_s = profile_.fastest_s(builder_.floor_level(goals_)) * slow_down_;
+  if (config_.late_last) put_lost_last(now_s + fastest_s);
+  const Request& request = waiting(0);
   policies::Situation& facts = observation_.facts;
   facts = policies::Situation{};
   facts.now_s = now_s;
   facts.goals = goals_;
   if (request.deadline_s.has_value()) facts.slack_s = *request.deadline_s - now_s;
   facts.waited_s = now_s - request.arrival_s;
-  facts.queue_depth = queue_size_ - 1;
-  facts.pace_s = facts.slack_s;
-  for (std::size_t i = 1; i < queue_size_; ++i) {
-    const Request& waiting = queued(i);
-    if (!waiting.deadline_s.has_value()) continue;
-    const double slack_s = *waiting.deadline_s - now_s;
-    facts.next_slack_s = facts.next_slack_s.has_value() ? std::min(*facts.next_slack_s, slack_s) : slack_s;
-    const double pace_s = slack_s / static_cast<double>(i + 1);
-    facts.pace_s = facts.pace_s.has_value() ? std::min(*facts.pace_s, pace_s) : pace_s;
+  facts.queue_depth = queue_.size() - 1;
+  if (facts.slack_s.value_or(kNever) >= fastest_s) facts.pace_s = facts.slack_s;
+  double run = 1;  // inferences until the one looked at has ended, its own included; the lost are in nobody's way
+  for (std::size_t i = 1; i + lost_ < queue_.size(); ++i) {
+    const Request& behind = waiting(i);
+    if (!behind.deadline_s.has_value()) continue;
+    const double slack_s = *behind.deadline_s - now_s;
+    if (slack_s < (run + 1) * fastest_s) continue;
+    ++run;
+    facts.next_slack_s = std::min(facts.next_slack_s.value_or(kNever), slack_s);
+    facts.pace_s = std::min(facts.pace_s.value_or(kNever), slack_s / run);
   }
   facts.rate_hz = rate_hz_;
   if (gaps_ > 0) facts.mean_gap_s = long_gap_s_;
@@ -179,7 +196,7 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
 
 void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t decision_ns,
                      Effects& effects) noexcept {
-  REINS_ASSERT(deciding_ && queue_size_ > 0);
+  REINS_ASSERT(deciding_ && queue_.size() > 0);
   deciding_ = false;
   settle(now_s);
   const Admission admission = shield_.admit(observation_, wanted, now_s - last_switch_s_);
@@ -201,15 +218,15 @@ void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t 
   busy_ = true;
 
   running_ = Outcome{};
-  running_.request = queued(0);
+  running_.request = waiting(0);
   running_.applied = action;
   running_.start_s = now_s;
   running_.queue_s = now_s - running_.request.arrival_s;
   running_.decision_ns = decision_ns;
   done_ = 0;
   done_at_s_ = now_s;
-  queue_head_ = (queue_head_ + 1) % queue_.size();
-  --queue_size_;
+  queue_.pop_back();
+  lost_ = std::min(lost_, queue_.size());
   energy_at_start_j_ = energy_.total_j();
 
   effects.add(EffectKind::kApply).action = action;
@@ -242,7 +259,7 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
     if (done_ > 0) slow_down_ += config_.slow_down_gain * (std::clamp(done_, 0.25, 8.0) - slow_down_);
   }
   effects.add(EffectKind::kReply).outcome = outcome;
-  if (queue_size_ > 0) {
+  if (queue_.size() > 0) {
     ask(now_s, effects);
   } else if (outcome.applied.park.valid() && !outcome.applied.governor.has_value()) {
     park_at_s_ = now_s + config_.park_delay_s;

@@ -19,6 +19,7 @@ struct RuntimeConfig {
       0.0005;  ///< idle this long, the cluster goes to its park point. Shorter saves, longer spares switches. 0..10
   double decision_interval_s =
       0;                    ///< 0: a decision at every start of service; else the last one stands for this long. 0..60
+  bool late_last = true;    ///< a request that no setting can keep in time waits behind those that can be kept
   double rate_tau_s = 1.0;  ///< time constant of the request rate's moving average, seconds. 0.01..60
   double demand_gain = 0.02;    ///< weight of a new gap in the long-run mean gap. 0.0001..1
   double gap_gain = 0.1;        ///< weight of a new gap in the moving averages behind the gaps' variation. 0.001..1
@@ -67,14 +68,18 @@ class Runtime {
   void settle(double now_s) noexcept;
   const ObservationBuilder& builder() const noexcept { return builder_; }
   const policies::ObservationSpec& spec() const noexcept { return builder_.spec(); }
-  std::size_t queue_depth() const noexcept { return queue_size_; }
-  /// The i-th request in the queue, 0 = next to be served.
-  const Request& waiting(std::size_t i) const noexcept { return queued(i); }
+  std::size_t queue_depth() const noexcept { return queue_.size(); }
+  /// The i-th request in the queue, 0 = next to be served: the earliest deadline first, those without one last, equals
+  /// as they came. With `late_last`, those seen at a decision to be lost are behind all others.
+  const Request& waiting(std::size_t i) const noexcept { return queue_[queue_.size() - 1 - i]; }
   bool busy() const noexcept { return busy_; }
+  /// The request being served; meaningful while busy().
+  const Request& running() const noexcept { return running_.request; }
 
  private:
-  const Request& queued(std::size_t i) const noexcept { return queue_[(queue_head_ + i) % queue_.size()]; }
   void ask(double now_s, Effects& effects) noexcept;
+  /// Those due before `soonest_s` go behind those that can still be kept.
+  void put_lost_last(double soonest_s) noexcept;
   /// A request has joined those behind the inference under way: raises its operating point where they need it.
   void hurry(double now_s, Effects& effects) noexcept;
   /// Brings `done_` up to `now_s`.
@@ -91,8 +96,8 @@ class Runtime {
   policies::Goals goals_;
   Counters counters_;
 
-  std::vector<Request> queue_;  // a ring of fixed size
-  std::size_t queue_head_ = 0, queue_size_ = 0;
+  std::vector<Request> queue_;  // never more than its limit; the last is served next
+  std::size_t lost_ = 0;        // of queue_, at its front
   bool deciding_ = false;
   bool busy_ = false;
   policies::Observation observation_;

@@ -17,13 +17,15 @@ struct Knob {
   void (*set)(RuntimeConfig&, double);
 };
 
-constexpr std::array<Knob, 14> kKnobs{{
+constexpr std::array<Knob, 16> kKnobs{{
     {"queue_limit", 1, 256, [](const RuntimeConfig& c) { return static_cast<double>(c.queue_limit); },
      [](RuntimeConfig& c, double v) { c.queue_limit = static_cast<std::size_t>(v); }},
     {"park_delay_s", 0, 10, [](const RuntimeConfig& c) { return c.park_delay_s; },
      [](RuntimeConfig& c, double v) { c.park_delay_s = v; }},
     {"decision_interval_s", 0, 60, [](const RuntimeConfig& c) { return c.decision_interval_s; },
      [](RuntimeConfig& c, double v) { c.decision_interval_s = v; }},
+    {"late_last", 0, 1, [](const RuntimeConfig& c) { return c.late_last ? 1.0 : 0.0; },
+     [](RuntimeConfig& c, double v) { c.late_last = v != 0; }},
     {"rate_tau_s", 0.01, 60, [](const RuntimeConfig& c) { return c.rate_tau_s; },
      [](RuntimeConfig& c, double v) { c.rate_tau_s = v; }},
     {"demand_gain", 0.0001, 1, [](const RuntimeConfig& c) { return c.demand_gain; },
@@ -42,6 +44,8 @@ constexpr std::array<Knob, 14> kKnobs{{
      [](RuntimeConfig& c, double v) { c.shield.thermal_margin_c = v; }},
     {"shield.dwell_s", 0, 10, [](const RuntimeConfig& c) { return c.shield.dwell_s; },
      [](RuntimeConfig& c, double v) { c.shield.dwell_s = v; }},
+    {"shield.hurry", 0, 1, [](const RuntimeConfig& c) { return c.shield.hurry ? 1.0 : 0.0; },
+     [](RuntimeConfig& c, double v) { c.shield.hurry = v != 0; }},
     {"energy.updates_per_window", 1, 100,
      [](const RuntimeConfig& c) { return static_cast<double>(c.energy.updates_per_window); },
      [](RuntimeConfig& c, double v) { c.energy.updates_per_window = static_cast<int>(v); }},

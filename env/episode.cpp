@@ -30,8 +30,6 @@ void Episode::reset(const data::Trace& trace, const BoardConditions& conditions,
   images_ = Rng(image_seed);
   want_timeline_ = timeline;
   closed_ = false;
-  pending_.clear();
-  pending_head_ = 0;
   outcomes_.clear();
   result_ = EpisodeResult{};
   result_.level_counts.assign(board_.levels(), 0);
@@ -59,8 +57,10 @@ double Episode::next_arrival_s() const noexcept {
 
 void Episode::waiting_deadlines(std::vector<double>& out) const {
   out.clear();
-  // The first pending request is the one at hand.
-  for (std::size_t i = pending_head_ + 1; i < pending_.size(); ++i) out.push_back(pending_[i].value_or(kNever));
+  // The first is the one at hand.
+  for (std::size_t i = 1; i < runtime_->queue_depth(); ++i) {
+    out.push_back(runtime_->waiting(i).deadline_s.value_or(kNever));
+  }
 }
 
 void Episode::mark(bool is_reply, const control::Outcome* outcome) {
@@ -90,15 +90,7 @@ void Episode::mark(bool is_reply, const control::Outcome* outcome) {
 
 void Episode::reply(const control::Outcome& outcome) noexcept {
   outcomes_.push_back(outcome);
-  if (outcome.rejected) {
-    pending_.pop_back();  // it never joined the queue
-    return;
-  }
-  ++pending_head_;
-  if (pending_head_ > 4096) {
-    pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(pending_head_));
-    pending_head_ = 0;
-  }
+  if (outcome.rejected) return;
   result_.latencies_s.push_back(outcome.latency_s);
   result_.accuracy_sum += (*world_.levels)[outcome.level.index()].accuracy;
   if (outcome.request.deadline_s.has_value()) {
@@ -171,7 +163,6 @@ bool Episode::run_to_decision() noexcept {
       if (world_.answers != nullptr && world_.answers->images() > 0) {
         request.image = static_cast<std::uint32_t>(draw % world_.answers->images());
       }
-      pending_.push_back(request.deadline_s);
       runtime_->arrive(next_s, request, effects);
       carry_out(effects);
     } else if (runtime_->next_event_s() <= next_s) {
@@ -193,8 +184,12 @@ void Episode::close() noexcept {
   result_.rejected = counters.rejected;
   result_.missed = counters.missed;
   // Requests without a reply at the end have missed when their deadline is past.
-  for (std::size_t i = pending_head_; i < pending_.size(); ++i) {
-    if (pending_[i].has_value() && *pending_[i] <= trace_->end_s) ++result_.missed;
+  const auto lost = [this](const control::Request& request) {
+    return request.deadline_s.has_value() && *request.deadline_s <= trace_->end_s;
+  };
+  if (runtime_->busy() && lost(runtime_->running())) ++result_.missed;
+  for (std::size_t i = 0; i < runtime_->queue_depth(); ++i) {
+    if (lost(runtime_->waiting(i))) ++result_.missed;
   }
   result_.energy_j = board_.energy_j();
   result_.active_energy_j = board_.active_energy_j();

@@ -134,8 +134,6 @@ class Episode final : public TraceRun {
   bool want_timeline_ = false;
   bool closed_ = false;
   double energy_base_j_ = 0, active_base_j_ = 0;
-  std::vector<std::optional<double>> pending_;  // deadlines of requests not yet replied to, in arrival order
-  std::size_t pending_head_ = 0;
   LevelId floor_at_start_{0};  // the floor in force when the running request was decided on
   std::vector<control::Outcome> outcomes_;
   EpisodeResult result_;

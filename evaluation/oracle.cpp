@@ -49,8 +49,11 @@ policies::Action OraclePolicy::decide(const policies::Observation& observation) 
         std::size_t late_count = late ? 1 : 0;
         double busy_until_s = finish_s;
         for (const double waiting_deadline_s : waiting_) {
-          busy_until_s += fastest_s;
-          if (busy_until_s > waiting_deadline_s) ++late_count;
+          if (busy_until_s + fastest_s > waiting_deadline_s) {
+            ++late_count;  // the lost are in nobody's way
+          } else {
+            busy_until_s += fastest_s;
+          }
         }
         const double idle_s = waiting_.empty() ? std::max(0.0, next_arrival_s - finish_s) : 0;
         const double energy_j = board.power_if_w(m, o, LevelId(li)) * run_s + idle_w * idle_s;

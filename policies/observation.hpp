@@ -22,9 +22,9 @@ struct Situation {
   std::optional<double> slack_s;       ///< time left to the deadline of the request at hand; negative when late
   double waited_s = 0;                 ///< time the request at hand has spent in the queue
   std::size_t queue_depth = 0;         ///< requests waiting behind the one at hand
-  std::optional<double> next_slack_s;  ///< time left to the tightest deadline among those waiting
-  std::optional<double>
-      pace_s;  ///< longest mean service time with which all those deadlines are met: least slack of the i-th / i
+  std::optional<double> next_slack_s;  ///< time left to the tightest deadline that can be kept among those waiting
+  std::optional<double> pace_s;      ///< longest mean service time with which those of these deadlines that can be kept
+                                     ///< are: least slack of the i-th / i
   std::optional<double> rate_hz;     ///< request rate, exponentially averaged
   std::optional<double> mean_gap_s;  ///< between arrivals, over some fifty of them: the demand in the long run
   std::optional<double>
