@@ -30,7 +30,7 @@ Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space,
       park_at_s_(kNever) {
   config_.queue_limit = std::max<std::size_t>(config_.queue_limit, 1);
   queue_.reserve(config_.queue_limit);
-  slacks_.reserve(config_.queue_limit + 1);
+  slacks_.reserve(config_.queue_limit + 2);
 }
 
 std::optional<double> Runtime::present_power_w() const noexcept {
@@ -91,7 +91,7 @@ void Runtime::arrive(double now_s, const Request& request, Effects& effects) noe
   const auto keepable = queue_.begin() + static_cast<std::ptrdiff_t>(lost_);
   queue_.insert(std::lower_bound(keepable, queue_.end(), queued_request, later), queued_request);
   if (busy_) {
-    hurry(now_s, effects);
+    hurry(now_s, request.id, effects);
   } else if (!deciding_) {
     ask(now_s, effects);
   }
@@ -103,12 +103,16 @@ void Runtime::progress(double now_s, LevelId level) noexcept {
   done_at_s_ = now_s;
 }
 
-void Runtime::hurry(double now_s, Effects& effects) noexcept {
+void Runtime::hurry(double now_s, std::uint64_t joined, Effects& effects) noexcept {
   if (applied_.governor.has_value()) return;
   progress(now_s, applied_.level);
   const auto slack_s = [now_s](const Request& request) { return request.deadline_s.value_or(kNever) - now_s; };
   slacks_.assign(1, slack_s(running_.request));
-  for (std::size_t i = 0; i + lost_ < queue_.size(); ++i) slacks_.push_back(slack_s(waiting(i)));
+  for (std::size_t i = 0; i + lost_ < queue_.size(); ++i) {
+    slacks_.push_back(slack_s(waiting(i)));
+    // Who joins seldom comes alone: room for one more like it.
+    if (waiting(i).id == joined) slacks_.push_back(slacks_.back());
+  }
   const double left = std::max(0.0, 1 - done_ / slow_down_);
   const OppId opp = shield_.hurry(observation_.facts, applied_, left, slacks_);
   if (opp == applied_.opp) return;

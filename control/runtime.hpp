@@ -14,7 +14,7 @@
 namespace reins::control {
 
 struct RuntimeConfig {
-  std::size_t queue_limit = 64;  ///< requests waiting; beyond it a request is rejected at once. 1..256
+  std::size_t queue_limit = 256;  ///< requests waiting; beyond it a request is rejected at once. 1..256
   double park_delay_s =
       0.0005;  ///< idle this long, the cluster goes to its park point. Shorter saves, longer spares switches. 0..10
   double decision_interval_s =
@@ -80,8 +80,8 @@ class Runtime {
   void ask(double now_s, Effects& effects) noexcept;
   /// Those due before `soonest_s` go behind those that can still be kept.
   void put_lost_last(double soonest_s) noexcept;
-  /// A request has joined those behind the inference under way: raises its operating point where they need it.
-  void hurry(double now_s, Effects& effects) noexcept;
+  /// `joined` has come behind the inference under way: raises its operating point where they need it.
+  void hurry(double now_s, std::uint64_t joined, Effects& effects) noexcept;
   /// Brings `done_` up to `now_s`.
   void progress(double now_s, LevelId level) noexcept;
   std::optional<double> present_power_w() const noexcept;

@@ -136,28 +136,24 @@ OppId Shield::hurry(const policies::Situation& facts, const policies::Action& ac
   if (!config_.enabled || !config_.hurry || action.governor.has_value() || action.kernel_placed) return action.opp;
   const double factor = facts.slow_down * (1 + config_.latency_margin);
   const double switch_s = board_.cluster_of(action.mapping).switch_s;
-  const double fastest_s = profile_.fastest_s(facts.floor_level) * factor;
   const auto grave = [&](OppId opp) { return broken(facts, action.mapping, action.level, opp) & (kHot | kOverPower); };
-  const auto keeps = [&](OppId opp, bool fastest) {
+  const auto keeps = [&](OppId opp) {
     const policies::ProfilePoint* own = profile_.at(action.level, action.mapping, opp);
     const policies::ProfilePoint* next = profile_.at(facts.floor_level, action.mapping, opp);
     if (own == nullptr || next == nullptr) return false;
     double ready_s = left * own->latency_s * factor + (opp == action.opp ? 0 : switch_s);
     for (const double slack : slack_s) {
       if (ready_s > slack) return false;
-      ready_s += fastest ? fastest_s : next->latency_s * factor;
+      ready_s += next->latency_s * factor;
     }
     return true;
   };
   OppId highest(std::min<std::int32_t>(facts.cap[space_.mappings[action.mapping.index()].cluster.index()],
                                        static_cast<std::int32_t>(space_.opps(action.mapping)) - 1));
   while (highest > action.opp && grave(highest) > grave(action.opp)) highest = OppId(highest.value - 1);
-  for (const bool fastest : {false, true}) {
-    for (OppId opp = action.opp; opp <= highest; opp = OppId(opp.value + 1)) {
-      if (keeps(opp, fastest)) return opp;
-    }
-  }
-  return std::max(action.opp, highest);
+  OppId opp = action.opp;
+  while (opp < highest && !keeps(opp)) opp = OppId(opp.value + 1);
+  return opp;
 }
 
 }  // namespace reins::control

@@ -39,9 +39,9 @@ class Shield {
 
   /// For an inference under way at `action`, with `left` (0..1) of it still to do, and the requests behind it, which
   /// run at the floor's level: the slowest operating point, from the present one up, at which all keep their deadlines
-  /// if those behind run at that point too; else the slowest at which they do if those behind run as fast as can be;
-  /// else the highest. Never past a cap, nor to where heat or the power cap would be broken and are not yet. `facts`:
-  /// of the decision that started it. `slack_s`: time left to each deadline, its own first; infinite: none.
+  /// if those behind run at that point too; else the highest. Never past a cap, nor to where heat or the power cap
+  /// would be broken and are not yet. `facts`: of the decision that started it. `slack_s`: time left to each deadline,
+  /// its own first; infinite: none.
   OppId hurry(const policies::Situation& facts, const policies::Action& action, double left,
               std::span<const double> slack_s) const noexcept;
 

@@ -141,14 +141,14 @@ std::vector<double> arrival_times(const TraceConfig& config, Rng rng) {
   std::vector<double> times;
   if (config.arrivals == Arrivals::kPeriodic || config.arrivals == Arrivals::kBatched) {
     const bool batched = config.arrivals == Arrivals::kBatched;
-    const double period_s = mean_gap_s * (batched ? config.mean_batch : 1);
+    const double period_s = mean_gap_s * (batched ? kMeanBatch : 1);
     const double phase_s = rng.uniform() * period_s;
     for (std::size_t i = 0; times.size() < kMaxRows; ++i) {
       const double time_s = phase_s + static_cast<double>(i) * period_s;
       if (time_s >= config.duration_s) break;
       do {
         times.push_back(time_s);
-      } while (batched && rng.uniform() >= 1 / config.mean_batch);
+      } while (batched && rng.uniform() >= 1 / kMeanBatch);
     }
     return times;
   }
@@ -186,7 +186,7 @@ std::vector<double> arrival_times(const TraceConfig& config, Rng rng) {
 }  // namespace
 
 Trace generate_trace(const TraceConfig& config, std::uint64_t seed) {
-  REINS_ASSERT(config.load > 0 && config.full_latency_s > 0 && config.duration_s > 0 && config.mean_batch >= 1);
+  REINS_ASSERT(config.load > 0 && config.full_latency_s > 0 && config.duration_s > 0);
   REINS_ASSERT(!config.target_factors.empty() && !config.floors.empty());
   // Streams of their own: the same seed gives the same arrivals whatever the goals are.
   const Rng root(seed);

@@ -38,6 +38,7 @@ std::string format_trace(const Trace& trace);
 
 enum class Arrivals : std::uint8_t { kPeriodic, kPoisson, kBursty, kBatched };
 inline constexpr std::array kArrivals{Arrivals::kPeriodic, Arrivals::kPoisson, Arrivals::kBursty, Arrivals::kBatched};
+inline constexpr double kMeanBatch = 12;
 std::string_view name_of(Arrivals arrivals) noexcept;
 std::optional<Arrivals> arrivals_named(std::string_view name) noexcept;
 
@@ -46,7 +47,6 @@ struct TraceConfig {
   Arrivals arrivals = Arrivals::kPoisson;
   double load = 0.3;            ///< mean arrival rate x full-network time at the top frequency
   double full_latency_s = 0.1;  ///< fastest full-network latency of the board
-  double mean_batch = 12;       ///< requests a frame, batched arrivals only; 1 or more
   std::vector<double> target_factors{
       2.5};                       ///< latency targets as multiples of full_latency_s; several: one is drawn per segment
   std::vector<double> floors{0};  ///< accuracy floors; several: one is drawn per segment
@@ -58,7 +58,7 @@ struct TraceConfig {
 
 /// Same config and seed, same trace, on every machine. Bursty: a two-state Markov-modulated Poisson process whose
 /// bursts run at `3 x` the mean rate for a quarter of the time and whose lulls make up for it. Batched: frames at a
-/// fixed period bring several requests at once, mean_batch on average (geometric). Every row carries its goals; floors
+/// fixed period bring several requests at once, kMeanBatch on average (geometric). Every row carries its goals; floors
 /// that are all 0 are left out. The arrivals do not depend on the goals. load, full_latency_s and duration_s are
 /// positive.
 Trace generate_trace(const TraceConfig& config, std::uint64_t seed);

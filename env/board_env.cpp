@@ -4,11 +4,6 @@
 #include <cmath>
 
 namespace reins::env {
-namespace {
-
-constexpr double kLargestMeanBatch = 48, kFarthestDeadline = 4;
-
-}  // namespace
 
 std::vector<double> floors_of(const World& world) {
   std::vector<double> floors;
@@ -66,16 +61,11 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
   const bool top_floor = rng.uniform() < config_.top_floor;
   trace.target_factors = changing ? config_.target_factors : std::vector<double>{pick(config_.target_factors)};
   trace.floors = top_floor ? std::vector<double>{floors.back()} : changing ? floors : std::vector<double>{pick(floors)};
-  trace.segment_s = changing ? trace.duration_s / 8 : 0;
   if (trace.arrivals == data::Arrivals::kBatched) {
-    // Cameras differ: how much a frame shows, how far off its deadline is, whether every frame has one of its own.
-    trace.mean_batch = 2 * std::pow(kLargestMeanBatch / 2, rng.uniform());
-    const double distance = std::pow(kFarthestDeadline, rng.uniform());
     // A target for the frame: its last request waits for all before it.
-    for (double& factor : trace.target_factors) factor *= trace.mean_batch * distance;
-    const double frame_s = trace.mean_batch * full_s / trace.load;
-    if (rng.uniform() < 0.5) trace.segment_s = std::min(trace.segment_s, frame_s);
+    for (double& factor : trace.target_factors) factor *= data::kMeanBatch;
   }
+  trace.segment_s = changing ? trace.duration_s / 8 : 0;
   trace_ = data::generate_trace(trace, rng.next());
 
   policies::Goals goals;
@@ -128,7 +118,7 @@ int BoardEnv::newly_missed() {
   }
   const control::Runtime& runtime = run_->runtime();
   const double fastest_s = world_.profile->fastest_s(runtime.observation().facts.floor_level);
-  double earliest_s = run_->now_s();  // finish of the i-th, all as fast as they can be
+  double earliest_s = run_->now_s();  // all before are done, as fast as they can be; the lost are in nobody's way
   for (std::size_t i = 0; i < runtime.queue_depth(); ++i) {
     const control::Request& request = runtime.waiting(i);
     if (!request.deadline_s.has_value() || *request.deadline_s >= earliest_s + fastest_s) {

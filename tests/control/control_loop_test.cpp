@@ -3,6 +3,8 @@
 
 #include <poll.h>
 
+#include <future>
+
 #include "tests/control/live_world.hpp"
 #include "tests/support/matchers.hpp"
 
@@ -19,12 +21,15 @@ class AsFastAsAllowed final : public policies::Policy {
  public:
   std::string_view name() const noexcept override { return "as fast as allowed"; }
   policies::Action decide(const policies::Observation& observation) noexcept override {
+    if (may_decide.valid()) may_decide.wait();
     policies::Action action = act(2, 2, 0, 0);
     while (action.opp.value < 4 && observation.mask.allows(action.mapping, OppId(action.opp.value + 1)))
       action.opp = OppId(action.opp.value + 1);
     return action;
   }
   void reset() noexcept override {}
+
+  std::future<void> may_decide;  // where there is one: the first decision waits for it
 };
 
 class Loop : public ::testing::Test {
@@ -41,10 +46,11 @@ class Loop : public ::testing::Test {
     loop_ = std::make_unique<ControlLoop>(setup, config, policies::Goals{});
     ASSERT_OK(loop_->start());
   }
-  Status submit(std::uint64_t token, unsigned char first = 0) {
+  Status submit(std::uint64_t token, unsigned char first = 0, std::optional<double> deadline_s = {}) {
     const std::array<unsigned char, 4> image = {first, 0, 0, 0};
     InferRequest request;
     request.token = token;
+    request.deadline_s = deadline_s;
     return loop_->submit(request, {image.data(), inference::DType::kUint8, {1, 1, 2, 2}});
   }
   /// The next reply, within a patient deadline.
@@ -84,6 +90,26 @@ TEST_F(Loop, AnswersOnTheBoardAndPutsItBackWhenStopped) {
   EXPECT_EQ(world_.at(1, "scaling_governor"), "schedutil");
   EXPECT_EQ(loop_->metrics().served, 1U);
   EXPECT_THAT(submit(8), IsError(ErrorKind::kGone, HasSubstr("stopping")));
+}
+
+TEST_F(Loop, AnswersTheEarliestDeadlineFirstEachWithItsOwnImage) {
+  std::promise<void> all_in;
+  policy_.may_decide = all_in.get_future();
+  start();
+  ASSERT_OK(submit(1, 11));
+  ASSERT_OK(submit(2, 12));
+  ASSERT_OK(submit(3, 13, 200.0));
+  ASSERT_OK(submit(4, 14, 100.0));
+  all_in.set_value();
+  using Answer = std::pair<std::uint64_t, int>;
+  std::vector<Answer> answers;
+  for (int i = 0; i < 4; ++i) {
+    const auto answer = reply();
+    ASSERT_TRUE(answer.has_value());
+    answers.emplace_back(answer->token, answer->predicted);
+  }
+  EXPECT_THAT(answers, ::testing::ElementsAre(Answer{1, 1}, Answer{4, 4}, Answer{3, 3}, Answer{2, 2}))
+      << "without a deadline comes last";
 }
 
 TEST_F(Loop, ParksTheBoardWhenItsQueueIsEmpty) {

@@ -141,11 +141,75 @@ TEST_F(RuntimeTest, TheTightestDeadlineAmongThoseWaitingIsSeen) {
   arrive(runtime, 0, 3, 2.0);
   arrive(runtime, 0, 4);
   complete(runtime, 1, 2);
-  EXPECT_DOUBLE_EQ(*runtime.observation().facts.slack_s, 4);
-  EXPECT_DOUBLE_EQ(*runtime.observation().facts.next_slack_s, 1);
+  EXPECT_DOUBLE_EQ(*runtime.observation().facts.slack_s, 1) << "the earliest deadline goes first";
+  EXPECT_DOUBLE_EQ(*runtime.observation().facts.next_slack_s, 4);
   EXPECT_EQ(runtime.observation().facts.queue_depth, 2U);
-  // Slack 4, 1 and none: the second is met where each takes half a second, and no more is asked of the first.
-  EXPECT_DOUBLE_EQ(*runtime.observation().facts.pace_s, 0.5);
+  EXPECT_DOUBLE_EQ(*runtime.observation().facts.pace_s, 1) << "1 for the first, 4 for two";
+}
+
+TEST_F(RuntimeTest, TheEarliestDeadlineIsServedFirst) {
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  decide(runtime, 0, act(2, 2, 4));
+  arrive(runtime, 0, 2);  // without a deadline: last
+  arrive(runtime, 0, 3, 9.0);
+  arrive(runtime, 0, 4, 5.0);
+  arrive(runtime, 0, 5, 9.0);  // as they came, among equals
+  arrive(runtime, 0, 6);
+  EXPECT_EQ(runtime.running().id, 1U);
+  std::vector<std::uint64_t> order;
+  for (int i = 1; i <= 5; ++i) {
+    complete(runtime, i, 2);
+    decide(runtime, i, act(2, 2, 4));
+    order.push_back(runtime.running().id);
+  }
+  EXPECT_THAT(order, ElementsAre(4, 3, 5, 2, 6));
+}
+
+TEST_F(RuntimeTest, WhatCannotBeKeptWaitsBehindWhatCan) {
+  // The lowest level takes 0.02 s on the fastest point.
+  for (const bool late_last : {true, false}) {
+    config_.late_last = late_last;
+    Runtime runtime = make();
+    arrive(runtime, 0, 1);
+    decide(runtime, 0, act(2, 2, 4));
+    arrive(runtime, 0, 2, 0.11);  // lost at 0.1, when it could start
+    arrive(runtime, 0, 3, 0.13);
+    arrive(runtime, 0, 4, 5.0);
+    complete(runtime, 0.1, 2);
+    const policies::Situation& facts = runtime.observation().facts;
+    EXPECT_NEAR(*facts.slack_s, late_last ? 0.03 : 0.01, 1e-12);
+    EXPECT_EQ(facts.queue_depth, 2U) << "the lost are work all the same";
+    std::vector<std::uint64_t> order;
+    for (int i = 0; i < 3; ++i) {
+      const double now_s = 0.1 + 0.01 * i;
+      decide(runtime, now_s, act(2, 0, 4));
+      order.push_back(runtime.running().id);
+      if (i == 1) arrive(runtime, now_s, 5, 9.0);
+      complete(runtime, now_s + 0.01, 0);
+    }
+    if (late_last) {
+      EXPECT_THAT(order, ElementsAre(3, 4, 5)) << "who can be kept comes first, however late he came";
+      EXPECT_EQ(runtime.waiting(0).id, 2U);
+    } else {
+      EXPECT_THAT(order, ElementsAre(2, 3, 4));
+    }
+  }
+}
+
+TEST_F(RuntimeTest, TheLostAskForNoHaste) {
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  decide(runtime, 0, act(2, 2, 4));
+  arrive(runtime, 0, 2, 0.11);
+  arrive(runtime, 0, 3, 5.1);
+  complete(runtime, 0.1, 2);
+  EXPECT_NEAR(*runtime.observation().facts.pace_s, 5, 1e-12);
+  EXPECT_FALSE(runtime.observation().facts.next_slack_s.has_value());
+  decide(runtime, 0.1, act(2, 2, 4));
+  complete(runtime, 0.2, 2);
+  EXPECT_LT(*runtime.observation().facts.slack_s, 0);
+  EXPECT_FALSE(runtime.observation().facts.pace_s.has_value());
 }
 
 TEST_F(RuntimeTest, ParksOnceTheQueueHasBeenEmptyForTheDelay) {
@@ -298,9 +362,9 @@ TEST_F(RuntimeTest, RaisesTheOperatingPointForWhoeverComesBehind) {
   runtime.set_goals(goals);
   arrive(runtime, 0, 1, 1.0);
   decide(runtime, 0, act(2, 2, 0, 0));
-  arrive(runtime, 0.2, 2, 0.9);  // half is done: with the margin 0.636 s of 0.7 are needed
+  arrive(runtime, 0.2, 2, 1.3);  // half is done: with the margin and one more like it 1.06 s of 1.1 are needed
   EXPECT_THAT(kinds(), ElementsAre());
-  arrive(runtime, 0.24, 3, 0.7);  // 0.4 is to do: 2.4 runs in 0.46 s
+  arrive(runtime, 0.24, 3, 0.7);  // 0.4 is to do: with one more like it 2.4 runs in 0.46 s, and that goes first
   ASSERT_THAT(kinds(), ElementsAre(EffectKind::kApply));
   EXPECT_EQ(effect(0).action, act(2, 2, 2, 0)) << "1200 MHz";
   EXPECT_EQ(runtime.counters().shield_interventions, 1U);

@@ -344,10 +344,10 @@ EnvConfig misses_only() {
 
 TEST(BoardEnv, AMissIsChargedWhenItIsCertainAndPaidBackIfItWasNot) {
   HandWorld world;
-  // At 0.1 s the lowest level takes 0.01 s on the fastest point: the second in the queue cannot be ready by 0.115.
-  for (const double last_s : {0.13, 0.11}) {
+  // At 0.1 s the lowest level takes 0.01 s on the fastest point: nobody can be ready by 0.108.
+  for (const double last_s : {0.13, 0.107}) {
     auto run = std::make_unique<ScriptedRun>(world);
-    run->third_deadline_s = 0.115;
+    run->third_deadline_s = 0.108;
     run->finish_s = {0.1, 0.105, last_s};
     run->begin();
     BoardEnv env(world.world(), misses_only(), std::move(run));
@@ -358,8 +358,8 @@ TEST(BoardEnv, AMissIsChargedWhenItIsCertainAndPaidBackIfItWasNot) {
       ASSERT_OK(step);
       rewards.push_back(step->reward);
     }
-    EXPECT_THAT(rewards, ::testing::ElementsAre(-3, 0, last_s > 0.115 ? 0 : 1)) << last_s;
-    EXPECT_EQ(env.run().runtime().counters().missed, last_s > 0.115 ? 3U : 2U) << "charges add up to the misses";
+    EXPECT_THAT(rewards, ::testing::ElementsAre(-3, 0, last_s > 0.108 ? 0 : 1)) << last_s;
+    EXPECT_EQ(env.run().runtime().counters().missed, last_s > 0.108 ? 3U : 2U) << "charges add up to the misses";
   }
 }
 
