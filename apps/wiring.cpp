@@ -48,6 +48,13 @@ fs::path shared_folder(std::string_view what) {
 
 fs::path default_network() { return shared_folder("assets") / "networks" / "cifar10-group4" / "network.rnet"; }
 
+fs::path default_controller(const std::string& board) {
+  const fs::path shipped = shared_folder("assets") / "controllers";
+  const fs::path own = shipped / (fs::path(board).stem().native() + ".toml");
+  std::error_code error;
+  return fs::exists(own, error) ? own : shipped / "default.toml";
+}
+
 Status check_root(const std::string& root) {
   std::error_code error;
   if (fs::is_directory(root, error)) return {};

@@ -25,6 +25,8 @@ void warn(std::string_view line);
 std::filesystem::path shared_folder(std::string_view what);
 /// The shipped network, trained on CIFAR-10.
 std::filesystem::path default_network();
+/// The controller's configuration that is shipped for this board, else the one for all.
+std::filesystem::path default_controller(const std::string& board);
 
 /// A name, a path, or "host", which is looked at below `root`. Errors: those of boards::find_board and discover_host.
 Result<boards::Board> open_board(const std::string& board, const std::filesystem::path& root = "/");
