@@ -13,18 +13,6 @@ namespace reins::apps {
 
 namespace fs = std::filesystem;
 
-int exit_code_of(ErrorKind kind) noexcept {
-  switch (kind) {
-    case ErrorKind::kUsage:
-    case ErrorKind::kNotFound:
-    case ErrorKind::kGarbled:
-    case ErrorKind::kMismatch:
-      return kBadInput;
-    default:
-      return kFailed;
-  }
-}
-
 int report(const Error& error) {
   std::string line = error.line();
   std::replace(line.begin(), line.end(), '\n', ' ');

@@ -7,15 +7,12 @@
 #include <memory>
 #include <string>
 
+#include "core/exit_code.hpp"
 #include "core/result.hpp"
 #include "evaluation/workbench.hpp"
 
 namespace reins::apps {
 
-inline constexpr int kOk = 0, kFailed = 1, kBadInput = 2;
-
-/// Bad input (usage, not_found, garbled, mismatch) -> 2, everything else -> 1.
-int exit_code_of(ErrorKind kind) noexcept;
 /// Prints "reins: <one line>" to standard error and gives the exit code.
 int report(const Error& error);
 void warn(std::string_view line);
