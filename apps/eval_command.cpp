@@ -181,6 +181,10 @@ evaluation::Evaluation describe(const EvalOptions& options, const evaluation::Wo
   if (bench.answers().has_value()) {
     evaluation.answers = std::to_string(bench.answers()->images()) + " images of " + bench.answers()->dataset_title();
   }
+  const env::BoardConditions conditions = evaluation::conditions_of(options.seed);
+  evaluation.ambient_c = conditions.ambient_c;
+  evaluation.start_c = conditions.start_c;
+  evaluation.shield_ambient_c = board.thermal.ambient_c;
   evaluation.seed = options.seed;
   evaluation.best_static_miss = config.best_static_miss;
   evaluation.pareto_margin = config.pareto_margin;
@@ -291,7 +295,15 @@ void register_eval(CLI::App& app, int& exit_code) {
       ->type_name("FILE.html");
   add_json_option(*command, options->json);
   command->add_flag("--all-rows", options->all_rows, "print every governor on every placement");
-  command->footer("Example:\n  reins eval --policy seed1.policy --grid quick --report report.html");
+  const env::BoardConditions air = evaluation::conditions_of(0);
+  command->footer(
+      "Example:\n  reins eval --policy seed1.policy --grid quick --report report.html\n\n"
+      "Each policy runs under the runtime settings and is shown the reward that it was trained with; the other rows "
+      "run "
+      "under the defaults.\n"
+      "Every trace starts at " +
+      format_number(air.start_c) + " °C in air of " + format_number(air.ambient_c) +
+      " °C, whatever the board file's thermal.ambient_c: that one is what the shield predicts heat with.");
   command->callback([options, &exit_code] {
     const Status status = eval(*options);
     exit_code = status.has_value() ? kOk : report(status.error());

@@ -139,6 +139,12 @@ TEST_F(Eval, PrintsEveryRowSavingsAndEveryCell) {
   }
 }
 
+TEST_F(Eval, SaysInWhichAirItEmulatesAndWhichTheShieldAssumes) {
+  EXPECT_THAT(reins(tiny()).out,
+              HasSubstr("air of 25 °C, from 45 °C; the shield predicts with the board file's 40 °C\n"));
+  EXPECT_THAT(reins({"--help"}).out, AllOf(HasSubstr("air of 25 °C"), HasSubstr("thermal.ambient_c")));
+}
+
 TEST_F(Eval, WritesJsonToStandardOutputAndNothingElse) {
   const Outcome outcome = reins(tiny({"--json"}));
   EXPECT_EQ(outcome.code, kOk);
