@@ -28,8 +28,8 @@ fs::path shared_folder(std::string_view what) {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (!error) {
-    const fs::path installed = program.parent_path().parent_path() / "share" / "reins" / what;
-    if (fs::is_directory(installed, error)) return installed;
+    const fs::path installed = program.parent_path().parent_path() / "share" / "reins";
+    if (fs::is_directory(installed, error)) return installed / what;
   }
   return fs::path(REINS_APPS_SOURCE_DIR) / what;
 }

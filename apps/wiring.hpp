@@ -17,8 +17,8 @@ namespace reins::apps {
 int report(const Error& error);
 void warn(std::string_view line);
 
-/// `boards`, `assets`, ...: <folder of the program>/../share/reins/<what> where that exists (installed), else the
-/// source tree's.
+/// `boards`, `assets`, ...: in <folder of the program>/../share/reins where that exists (installed), else in the source
+/// tree, at which an installed program never looks.
 std::filesystem::path shared_folder(std::string_view what);
 /// The shipped network, trained on CIFAR-10.
 std::filesystem::path default_network();
