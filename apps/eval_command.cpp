@@ -298,9 +298,8 @@ void register_eval(CLI::App& app, int& exit_code) {
   const env::BoardConditions air = evaluation::conditions_of(0);
   command->footer(
       "Example:\n  reins eval --policy seed1.policy --grid quick --report report.html\n\n"
-      "Each policy runs under the runtime settings and is shown the reward that it was trained with; the other rows "
-      "run "
-      "under the defaults.\n"
+      "Each policy runs under the runtime settings and is shown the reward that it was trained with;\n"
+      "the other rows run under the defaults.\n"
       "Every trace starts at " +
       format_number(air.start_c) + " °C in air of " + format_number(air.ambient_c) +
       " °C, whatever the board file's thermal.ambient_c: that one is what the shield predicts heat with.");
