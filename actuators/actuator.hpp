@@ -71,9 +71,10 @@ class FrequencyActuator : public Actuator {
  public:
   /// Ascending; empty where the driver takes any value between its limits.
   virtual std::span<const std::int64_t> available_khz() const noexcept = 0;
-  /// The highest frequency that may be set now: what was in force at the start, lowered by cooling devices and power
-  /// modes. Read, never fought. While a driver pins (min = max) the maximum in force is its own, so that a cap above it
-  /// does not show: it is then the one last seen, and each apply() looks whether it still stands.
+  /// The highest frequency that may be set now: what users and power modes asked for at the start, lowered by cooling
+  /// devices while they cool. Read, never fought; the first apply() tells the two apart, by asking for the top once.
+  /// While a driver pins (min = max) the maximum in force is its own, so that a cap above it does not show: it is then
+  /// the one last seen, and each apply() looks whether it still stands.
   virtual Result<std::int64_t> cap_khz() noexcept = 0;
   /// True where frequencies are set by min = max because the `userspace` governor is missing.
   virtual bool pins() const noexcept = 0;

@@ -8,6 +8,7 @@
 #include "apps/progress.hpp"
 #include "apps/wiring.hpp"
 #include "control/observation_builder.hpp"
+#include "control/settings.hpp"
 #include "core/csv.hpp"
 #include "core/file.hpp"
 #include "evaluation/json.hpp"
@@ -123,7 +124,16 @@ std::vector<std::string> names_for(const std::vector<std::string>& files) {
   return names;
 }
 
-Result<Learned> load_policies(const EvalOptions& options, const evaluation::Workbench& bench) {
+/// What the shipped controller of this board is rewarded for: the baselines' reward, and that of policies which do not
+/// say what theirs was.
+Result<env::RewardConfig> default_reward(const std::string& board) {
+  const fs::path file = default_controller(board);
+  REINS_ASSIGN(const std::string text, read_file(file, std::size_t{1} << 20));
+  return env::RewardConfig::of_controller(text, file.native());
+}
+
+Result<Learned> load_policies(const EvalOptions& options, const evaluation::Workbench& bench,
+                              const env::RewardConfig& shared_reward) {
   Learned learned;
   const control::ObservationBuilder builder(bench.board(), bench.space(), bench.profile());
   const policies::PolicyUse use{bench.space(), builder.spec(), bench.network().fingerprint, options.allow_board};
@@ -136,10 +146,19 @@ Result<Learned> load_policies(const EvalOptions& options, const evaluation::Work
     auto make = [policy = loaded.policy](const env::Foresight&) {
       return std::make_unique<policies::FrozenPolicy>(policy);
     };
-    learned.contenders.push_back({name, evaluation::RowKind::kLearned, true, make});
+    // As `serve` runs it: under the settings it was trained with.
+    REINS_ASSIGN(const control::RuntimeConfig runtime, control::runtime_from_settings(loaded.file.settings, file));
+    env::RewardConfig reward = shared_reward;
+    if (const std::string& config = loaded.file.training.config; !config.empty()) {
+      REINS_ASSIGN(reward, env::RewardConfig::of_controller(config, file + ", its training configuration"));
+    }
+    if (!(reward == shared_reward)) {
+      warn(file + ": was trained for another reward than the baselines are shown with; compare energy and misses");
+    }
+    learned.contenders.push_back({name, evaluation::RowKind::kLearned, true, make, runtime, reward});
     learned.names.push_back(name);
     if (!options.no_shield) continue;
-    learned.contenders.push_back({name + ", no shield", evaluation::RowKind::kLearned, false, make});
+    learned.contenders.push_back({name + ", no shield", evaluation::RowKind::kLearned, false, make, runtime, reward});
     learned.unshielded.push_back(name + ", no shield");
   }
   return learned;
@@ -162,6 +181,10 @@ evaluation::Evaluation describe(const EvalOptions& options, const evaluation::Wo
   if (bench.answers().has_value()) {
     evaluation.answers = std::to_string(bench.answers()->images()) + " images of " + bench.answers()->dataset_title();
   }
+  const env::BoardConditions conditions = evaluation::conditions_of(options.seed);
+  evaluation.ambient_c = conditions.ambient_c;
+  evaluation.start_c = conditions.start_c;
+  evaluation.shield_ambient_c = board.thermal.ambient_c;
   evaluation.seed = options.seed;
   evaluation.best_static_miss = config.best_static_miss;
   evaluation.pareto_margin = config.pareto_margin;
@@ -181,7 +204,9 @@ Status eval(const EvalOptions& options) {
   REINS_TRY(check_writable(options.json.file));
   REINS_ASSIGN(const auto bench, make_workbench(options.workbench));
   const env::World world = bench->world();
-  REINS_ASSIGN(const Learned learned, load_policies(options, *bench));
+  evaluation::CompareConfig config;
+  REINS_ASSIGN(config.reward, default_reward(options.workbench.board));
+  REINS_ASSIGN(const Learned learned, load_policies(options, *bench, config.reward));
   std::vector<evaluation::Cell> cells;
   std::string words;
   if (options.trace_files.empty()) {
@@ -196,7 +221,6 @@ Status eval(const EvalOptions& options) {
   if (cells.empty())
     return fail(ErrorKind::kUsage, "this choice of loads, arrivals, targets and floors leaves no cell", "reins eval");
 
-  evaluation::CompareConfig config;
   config.threads = options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
   evaluation::Evaluation evaluation = describe(options, *bench, learned, config);
   evaluation.traces = words;
@@ -271,7 +295,14 @@ void register_eval(CLI::App& app, int& exit_code) {
       ->type_name("FILE.html");
   add_json_option(*command, options->json);
   command->add_flag("--all-rows", options->all_rows, "print every governor on every placement");
-  command->footer("Example:\n  reins eval --policy seed1.policy --grid quick --report report.html");
+  const env::BoardConditions air = evaluation::conditions_of(0);
+  command->footer(
+      "Example:\n  reins eval --policy seed1.policy --grid quick --report report.html\n\n"
+      "Each policy runs under the runtime settings and is shown the reward that it was trained with;\n"
+      "the other rows run under the defaults.\n"
+      "Every trace starts at " +
+      format_number(air.start_c) + " °C in air of " + format_number(air.ambient_c) +
+      " °C, whatever the board file's thermal.ambient_c: that one is what the shield predicts heat with.");
   command->callback([options, &exit_code] {
     const Status status = eval(*options);
     exit_code = status.has_value() ? kOk : report(status.error());

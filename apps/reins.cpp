@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "reins " REINS_VERSION);
   app.require_subcommand(1);
   app.footer("Example:\n  reins eval --grid quick");
-  int exit_code = reins::apps::kOk;
+  int exit_code = reins::kOk;
   reins::apps::register_board(app, exit_code);
   reins::apps::register_eval(app, exit_code);
   reins::apps::register_net(app, exit_code);

@@ -273,7 +273,9 @@ void register_serve(CLI::App& app, int& exit_code) {
       "to "
       "wall time. Stop it with Ctrl-C or SIGTERM; it prints "
       "its "
-      "totals and puts the board back.");
+      "totals and puts the board back.\nClients change goals with the op 'goal' (latency_s, energy_j, power_w, "
+      "accuracy); "
+      "what is minimised under them is energy, and another 'objective' is refused.");
   command->callback([options, &exit_code] {
     const Status status = serve(*options);
     exit_code = kOk;

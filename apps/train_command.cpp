@@ -34,15 +34,8 @@ struct FreezeOptions {
   JsonOption json;
 };
 
-/// --config, else the one shipped for this board, else the one shipped for all.
 Result<training::ControllerConfig> config_of(const TrainOptions& options) {
-  fs::path file = options.config;
-  if (file.empty()) {
-    const fs::path shipped = shared_folder("assets") / "controllers";
-    std::error_code error;
-    file = shipped / (fs::path(options.workbench.board).stem().native() + ".toml");
-    if (!fs::exists(file, error)) file = shipped / "default.toml";
-  }
+  const fs::path file = options.config.empty() ? default_controller(options.workbench.board) : fs::path(options.config);
   REINS_ASSIGN(training::ControllerConfig config, training::ControllerConfig::read(file));
   if (options.steps > 0) {
     // Schedules keep their shape: a shorter run explores for the same share of it.

@@ -13,18 +13,6 @@ namespace reins::apps {
 
 namespace fs = std::filesystem;
 
-int exit_code_of(ErrorKind kind) noexcept {
-  switch (kind) {
-    case ErrorKind::kUsage:
-    case ErrorKind::kNotFound:
-    case ErrorKind::kGarbled:
-    case ErrorKind::kMismatch:
-      return kBadInput;
-    default:
-      return kFailed;
-  }
-}
-
 int report(const Error& error) {
   std::string line = error.line();
   std::replace(line.begin(), line.end(), '\n', ' ');
@@ -40,13 +28,20 @@ fs::path shared_folder(std::string_view what) {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (!error) {
-    const fs::path installed = program.parent_path().parent_path() / "share" / "reins" / what;
-    if (fs::is_directory(installed, error)) return installed;
+    const fs::path installed = program.parent_path().parent_path() / "share" / "reins";
+    if (fs::is_directory(installed, error)) return installed / what;
   }
   return fs::path(REINS_APPS_SOURCE_DIR) / what;
 }
 
 fs::path default_network() { return shared_folder("assets") / "networks" / "cifar10-group4" / "network.rnet"; }
+
+fs::path default_controller(const std::string& board) {
+  const fs::path shipped = shared_folder("assets") / "controllers";
+  const fs::path own = shipped / (fs::path(board).stem().native() + ".toml");
+  std::error_code error;
+  return fs::exists(own, error) ? own : shipped / "default.toml";
+}
 
 Status check_root(const std::string& root) {
   std::error_code error;

@@ -7,24 +7,23 @@
 #include <memory>
 #include <string>
 
+#include "core/exit_code.hpp"
 #include "core/result.hpp"
 #include "evaluation/workbench.hpp"
 
 namespace reins::apps {
 
-inline constexpr int kOk = 0, kFailed = 1, kBadInput = 2;
-
-/// Bad input (usage, not_found, garbled, mismatch) -> 2, everything else -> 1.
-int exit_code_of(ErrorKind kind) noexcept;
 /// Prints "reins: <one line>" to standard error and gives the exit code.
 int report(const Error& error);
 void warn(std::string_view line);
 
-/// `boards`, `assets`, ...: <folder of the program>/../share/reins/<what> where that exists (installed), else the
-/// source tree's.
+/// `boards`, `assets`, ...: in <folder of the program>/../share/reins where that exists (installed), else in the source
+/// tree, at which an installed program never looks.
 std::filesystem::path shared_folder(std::string_view what);
 /// The shipped network, trained on CIFAR-10.
 std::filesystem::path default_network();
+/// The controller's configuration that is shipped for this board, else the one for all.
+std::filesystem::path default_controller(const std::string& board);
 
 /// A name, a path, or "host", which is looked at below `root`. Errors: those of boards::find_board and discover_host.
 Result<boards::Board> open_board(const std::string& board, const std::filesystem::path& root = "/");

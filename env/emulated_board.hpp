@@ -20,7 +20,7 @@ namespace reins::env {
 /// What differs from one episode to the next on the same board.
 struct BoardConditions {
   double start_c = 45;
-  double ambient_c = 25;
+  double ambient_c = 25;  ///< of the emulated air; a board file's thermal.ambient_c is what the shield predicts with
   std::array<double, policies::kMaxClusters> others_util{};  ///< share of each cluster that others use, 0..1
   /// Highest operating point that a limit from outside allows (nvpmodel, a user's scaling_max_freq); absent: the top.
   std::array<std::optional<std::int32_t>, policies::kMaxClusters> limit{};

@@ -19,6 +19,13 @@ Result<RewardConfig> RewardConfig::from_toml(const TomlTable& table) {
   return c;
 }
 
+Result<RewardConfig> RewardConfig::of_controller(std::string_view toml, std::string_view where) {
+  REINS_ASSIGN(const TomlTable root, TomlTable::parse(toml, where));
+  if (!root.has("reward")) return RewardConfig();
+  REINS_ASSIGN(const TomlTable table, root.table("reward"));
+  return from_toml(table);
+}
+
 double reward_of(const RewardConfig& config, const StepFacts& facts) noexcept {
   double reward = config.w_acc * facts.accuracy;
   if (facts.energy_j.has_value()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "control/telemetry.hpp"
 #include "core/result.hpp"
@@ -26,6 +27,9 @@ struct RewardConfig {
   double overrun_limit = 2.0;  ///< largest relative overrun that counts. 0..100
 
   static Result<RewardConfig> from_toml(const TomlTable& table);
+  /// The [reward] of a whole controller configuration, whatever else that holds; the defaults where it has none.
+  static Result<RewardConfig> of_controller(std::string_view toml, std::string_view where);
+  friend bool operator==(const RewardConfig&, const RewardConfig&) = default;
 };
 
 /// What one decision led to, up to the next one.

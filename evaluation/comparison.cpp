@@ -44,12 +44,13 @@ struct Run {
   RowKind kind = RowKind::kStatic;
   std::string detail;
   env::EpisodeResult result;
+  std::optional<env::RewardConfig> reward = {};  ///< absent: the comparison's
 };
 
-env::BoardConditions conditions_of(std::uint64_t seed) {
-  env::BoardConditions conditions;
-  conditions.seed = seed;
-  return conditions;
+control::RuntimeConfig runtime_of(const Contender& contender, const CompareConfig& config) {
+  control::RuntimeConfig runtime = contender.runtime.value_or(config.runtime);
+  runtime.shield.enabled = runtime.shield.enabled && contender.shield;
+  return runtime;
 }
 
 LevelId level_for_highest_floor(const env::Episode& episode, const data::Trace& trace) {
@@ -85,7 +86,6 @@ std::vector<Run> run_trace(const env::World& world, const data::Trace& trace, st
   control::RuntimeConfig bare = config.runtime;
   bare.shield.enabled = false;
   env::Episode plain(world, bare);
-  env::Episode shielded(world, config.runtime);
   const env::BoardConditions conditions = conditions_of(seed);
   const LevelId full(world.space->levels - 1);
   const LevelId floor = level_for_highest_floor(plain, trace);
@@ -143,9 +143,10 @@ std::vector<Run> run_trace(const env::World& world, const data::Trace& trace, st
     runs.push_back({"oracle", RowKind::kOracle, "myopic", env::run_episode(plain, policy, trace, conditions, seed)});
   }
   for (const Contender& contender : contenders) {
-    env::Episode& episode = contender.shield ? shielded : plain;
+    env::Episode episode(world, runtime_of(contender, config));
     const auto policy = contender.make(env::Foresight(episode));
-    runs.push_back({contender.name, contender.kind, "", env::run_episode(episode, *policy, trace, conditions, seed)});
+    runs.push_back({contender.name, contender.kind, "", env::run_episode(episode, *policy, trace, conditions, seed),
+                    contender.reward});
   }
   return runs;
 }
@@ -206,6 +207,12 @@ class RowBuilder {
 
 }  // namespace
 
+env::BoardConditions conditions_of(std::uint64_t seed) {
+  env::BoardConditions conditions;
+  conditions.seed = seed;
+  return conditions;
+}
+
 Result<std::vector<CellResult>> compare(const env::World& world, std::vector<Cell> cells,
                                         const std::vector<Contender>& contenders, const CompareConfig& config) {
   struct Job {
@@ -261,7 +268,7 @@ Result<std::vector<CellResult>> compare(const env::World& world, std::vector<Cel
       for (const auto& of_trace : runs[c]) {
         for (const Run& run : of_trace) {
           if (run.name != name) continue;
-          builder.add(run, config.reward, energy_ref_j);
+          builder.add(run, run.reward.value_or(config.reward), energy_ref_j);
           ++seen;
         }
       }
@@ -373,9 +380,7 @@ Saving saving_over(const std::vector<CellResult>& cells, std::string_view row, s
 
 env::EpisodeResult timeline_of(const env::World& world, const Contender& contender, const data::Trace& trace,
                                std::uint64_t seed, const CompareConfig& config) {
-  control::RuntimeConfig runtime = config.runtime;
-  runtime.shield.enabled = runtime.shield.enabled && contender.shield;
-  env::Episode episode(world, runtime);
+  env::Episode episode(world, runtime_of(contender, config));
   const auto policy = contender.make(env::Foresight(episode));
   return env::run_episode(episode, *policy, trace, conditions_of(seed), seed, true);
 }

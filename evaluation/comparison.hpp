@@ -53,8 +53,11 @@ struct Cell {
 struct Contender {
   std::string name;
   RowKind kind = RowKind::kLearned;
-  bool shield = false;
+  bool shield = false;  ///< false: off, whatever `runtime` says
   std::function<std::unique_ptr<policies::Policy>(const env::Foresight&)> make;
+  /// What it was trained under; absent: CompareConfig's, as for every baseline.
+  std::optional<control::RuntimeConfig> runtime = {};
+  std::optional<env::RewardConfig> reward = {};
 };
 
 struct CellResult {
@@ -65,14 +68,17 @@ struct CellResult {
 };
 
 struct CompareConfig {
-  control::RuntimeConfig runtime;
-  env::RewardConfig reward;
+  control::RuntimeConfig runtime;  ///< of the baselines and the oracle, which run without a shield
+  env::RewardConfig reward;        ///< likewise
   bool statics = true;             ///< search best static and floor rule over all fixed settings
   double best_static_miss = 0.01;  ///< best static: the cheapest that misses at most this
   double pareto_margin = 0.10;
   unsigned threads = 1;
   std::function<bool(double fraction)> progress;  ///< returns false to stop; may be empty
 };
+
+/// The board's conditions in every trace of a comparison: the noise alone differs.
+env::BoardConditions conditions_of(std::uint64_t seed);
 
 /// Runs the governors on their placements, best static, floor rule, Pareto look-up, oracle and the contenders over
 /// every cell. Deterministic: the number of threads does not change a figure. Errors: usage (a cell without traces),

@@ -64,6 +64,9 @@ std::string evaluation_json(const Evaluation& evaluation) {
                      {"full_latency_s", evaluation.full_latency_s},
                      {"answers", evaluation.answers}};
   json["traces"] = {{"drawn", evaluation.traces}, {"seed", evaluation.seed}};
+  json["heat"] = {{"ambient_c", evaluation.ambient_c},
+                  {"start_c", evaluation.start_c},
+                  {"shield_ambient_c", evaluation.shield_ambient_c}};
   json["best_static_miss"] = evaluation.best_static_miss;
   json["pareto_margin"] = evaluation.pareto_margin;
   json["kernel_row"] = kernel_row(evaluation.cells);

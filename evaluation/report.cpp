@@ -165,6 +165,7 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
                evaluation.network + ", full network at best " + fixed(1e3 * evaluation.full_latency_s, 1) + " ms");
   html += fact("answers", evaluation.answers.empty() ? "none recorded: validated accuracy only" : evaluation.answers);
   html += fact("traces", evaluation.traces);
+  html += fact("heat", heat_in_words(evaluation));
   if (!evaluation.version.empty()) html += fact("version", evaluation.version);
   html += "</dl>\n";
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/stats.hpp"
+#include "evaluation/table.hpp"
 
 namespace reins::evaluation {
 namespace {
@@ -64,6 +65,13 @@ bool is_main(const Row& row) {
 }
 
 }  // namespace
+
+std::string heat_in_words(const Evaluation& evaluation) {
+  std::string text = "every trace in air of " + fixed(evaluation.ambient_c, 0) + " °C, from " +
+                     fixed(evaluation.start_c, 0) + " °C; the shield predicts ";
+  if (evaluation.shield_ambient_c == evaluation.ambient_c) return text + "with the same air";
+  return text + "with the board file's " + fixed(evaluation.shield_ambient_c, 0) + " °C";
+}
 
 Figure figure_of(const std::vector<double>& samples) { return {mean_of(samples), stddev_of(samples), samples.size()}; }
 

@@ -18,9 +18,11 @@ struct Evaluation {
   bool emulated = true;  ///< times, power and heat are the emulator's
   std::vector<std::string> accounting_rails;
   std::string network, dataset;
-  double full_latency_s = 0;  ///< fastest latency of the full network on this board
-  std::string answers;        ///< where right and wrong answers come from; empty: validated accuracy only
-  std::string traces;         ///< how the traces came about, in words
+  double full_latency_s = 0;          ///< fastest latency of the full network on this board
+  std::string answers;                ///< where right and wrong answers come from; empty: validated accuracy only
+  std::string traces;                 ///< how the traces came about, in words
+  double ambient_c = 0, start_c = 0;  ///< the emulated air and the temperature at the start, in every trace
+  double shield_ambient_c = 0;        ///< the air that the shield predicts with: the board file's
   std::uint64_t seed = 0;
   double best_static_miss = 0.01;
   double pareto_margin = 0.10;
@@ -29,6 +31,9 @@ struct Evaluation {
   std::vector<std::string> unshielded;  ///< the same without the shield, where asked for
   std::vector<CellResult> cells;
 };
+
+/// The temperatures in one sentence.
+std::string heat_in_words(const Evaluation& evaluation);
 
 /// Mean, and sample standard deviation over `n` policies (training seeds); one policy has no spread.
 struct Figure {

@@ -54,6 +54,7 @@ std::string preamble_text(const Evaluation& evaluation) {
       " ms; answers: " + (evaluation.answers.empty() ? "none recorded, validated accuracy only" : evaluation.answers) +
       "\n";
   text += "traces    " + evaluation.traces + "\n";
+  text += "heat      " + heat_in_words(evaluation) + "\n";
   return text;
 }
 

@@ -346,18 +346,44 @@ Status write_policy(const PolicyFile& file, const std::filesystem::path& path) {
   return write_file_atomic(path, bytes);
 }
 
+namespace {
+
+/// Names of the mappings of `from` that `to` has not.
+std::string missing_mappings(const ActionSpace& from, const ActionSpace& to) {
+  std::string names;
+  for (const MappingSlot& wanted : from.mappings) {
+    const bool here = std::any_of(to.mappings.begin(), to.mappings.end(),
+                                  [&wanted](const MappingSlot& slot) { return slot.name == wanted.name; });
+    if (!here) names += (names.empty() ? "" : ", ") + wanted.name;
+  }
+  return names;
+}
+
+}  // namespace
+
 Result<LoadedPolicy> bind_policy(PolicyFile file, const PolicyUse& use, std::string_view where, std::string name) {
   std::string warning;
   const auto warn = [&warning](const std::string& clause) { warning += (warning.empty() ? "" : "; ") + clause; };
-  Binding binding = Binding::identity(file.space, file.observation.size());
   const bool same_board =
       file.space.board == use.space.board && file.space.board_fingerprint == use.space.board_fingerprint;
-  if (!same_board && !use.allow_board) {
-    const bool edited = file.space.board == use.space.board;
+  const bool same_slots = file.space.mappings == use.space.mappings && file.space.levels == use.space.levels &&
+                          file.observation == use.observation;
+  std::string notes;
+  const Result<Binding> binding =
+      same_board || same_slots ? Binding::identity(file.space, file.observation.size())
+                               : Binding::sister(file.space, file.observation, use.space, use.observation, &notes);
+  if (!same_board && (!binding || !use.allow_board)) {
+    const bool same_name = file.space.board == use.space.board;
+    const std::string gone = same_name ? missing_mappings(file.space, use.space) : "";
+    if (use.allow_board && gone.empty()) return fail(binding.error());
     return fail(ErrorKind::kMismatch,
-                edited ? "trained on another version of board " + file.space.board
-                       : "trained on board " + file.space.board + ", not " + use.space.board,
-                where, "train for this board, or pass --allow-board to use it all the same");
+                !gone.empty() ? "trained on board " + file.space.board + " with " + gone + ", left out or absent here"
+                : same_name   ? "trained on another version of board " + file.space.board
+                              : "trained on board " + file.space.board + ", not " + use.space.board,
+                where,
+                binding ? "train for this board, or pass --allow-board to use it all the same"
+                        : "train for what this board offers ('reins train', with --live on the board itself); "
+                          "--allow-board cannot bind it");
   }
   if (same_board) {
     if (file.space.levels != use.space.levels) {
@@ -372,12 +398,9 @@ Result<LoadedPolicy> bind_policy(PolicyFile file, const PolicyUse& use, std::str
     if (!(file.observation == use.observation)) {
       return fail(ErrorKind::kMismatch, "its observation table is not the one in use here", where, "train anew");
     }
-  } else if (file.space.mappings == use.space.mappings && file.space.levels == use.space.levels &&
-             file.observation == use.observation) {
+  } else if (same_slots) {
     warn("the policy was trained on another board or version of it (" + file.space.board + ")");
   } else {
-    std::string notes;
-    REINS_ASSIGN(binding, Binding::sister(file.space, file.observation, use.space, use.observation, &notes));
     warn("the policy was trained on board " + file.space.board + " and is bound to " + use.space.board +
          " by slots and relative frequency");
     if (!notes.empty()) warn(notes);
@@ -386,7 +409,7 @@ Result<LoadedPolicy> bind_policy(PolicyFile file, const PolicyUse& use, std::str
       use.network_fingerprint != file.network_fingerprint) {
     warn("the policy was trained with another network");
   }
-  REINS_ASSIGN(FrozenPolicy policy, FrozenPolicy::make(file.network, file.space, binding, std::move(name)));
+  REINS_ASSIGN(FrozenPolicy policy, FrozenPolicy::make(file.network, file.space, *binding, std::move(name)));
   return LoadedPolicy{std::move(file), std::move(policy), std::move(warning)};
 }
 

@@ -18,7 +18,6 @@ void put_goals(Value::Map& map, const GoalsInForce& goals) {
   map["energy_j"] = number(goals.energy_j);
   map["power_w"] = number(goals.power_w);
   map["accuracy"] = number(goals.accuracy);
-  map["objective"] = name_of(goals.objective);
 }
 
 struct Encoder {
@@ -142,14 +141,6 @@ class Reader {
     maybe("energy_j", out.energy_j);
     maybe("power_w", out.power_w);
     maybe("accuracy", out.accuracy);
-    std::string name;
-    text("objective", name);
-    if (error_) return;
-    if (const auto objective = objective_named(name)) {
-      out.objective = *objective;
-    } else {
-      error_ = Error(ErrorKind::kGarbled, "an unknown objective", kWhere);
-    }
   }
   void fail_with(const Error& error) {
     if (!error_) error_ = error;

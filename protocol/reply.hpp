@@ -39,7 +39,6 @@ struct InferAnswer {
 /// Answer to "goal", and part of the answer to "status": the goals now in force.
 struct GoalsInForce {
   std::optional<double> latency_s, energy_j, power_w, accuracy;
-  Objective objective = Objective::kEnergy;
   friend bool operator==(const GoalsInForce&, const GoalsInForce&) = default;
 };
 

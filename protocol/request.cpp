@@ -154,13 +154,10 @@ Checked<Goal> decode_goal(const Value& map) {
       goal.accuracy.value = x;
     }
   }
-  if (const Value* objective = map.find("objective"); objective != nullptr) {
-    goal.objective = Objective::kEnergy;
-    if (!objective->is_nil()) {
-      if (objective->text() != nullptr) goal.objective = objective_named(*objective->text());
-      if (objective->text() == nullptr || !goal.objective) {
-        return fault(Code::kInvalid, "'objective' is not energy, latency or accuracy");
-      }
+  if (const Value* objective = map.find("objective"); objective != nullptr && !objective->is_nil()) {
+    if (objective->text() == nullptr || *objective->text() != "energy") {
+      return fault(Code::kInvalid,
+                   "'objective' can only be energy: set 'latency_s' and 'accuracy' to bound the others");
     }
   }
   return goal;
@@ -234,25 +231,6 @@ void put(Value::Map& map, const char* key, const GoalChange& change) {
 std::string_view name_of(DType dtype) noexcept { return dtype == DType::kFloat32 ? "float32" : "uint8"; }
 std::size_t size_of(DType dtype) noexcept { return dtype == DType::kFloat32 ? sizeof(float) : 1; }
 
-std::string_view name_of(Objective objective) noexcept {
-  switch (objective) {
-    case Objective::kEnergy:
-      return "energy";
-    case Objective::kLatency:
-      return "latency";
-    case Objective::kAccuracy:
-      return "accuracy";
-  }
-  return "energy";
-}
-
-std::optional<Objective> objective_named(std::string_view name) noexcept {
-  for (const Objective objective : {Objective::kEnergy, Objective::kLatency, Objective::kAccuracy}) {
-    if (name == name_of(objective)) return objective;
-  }
-  return std::nullopt;
-}
-
 Decoded decode_request(std::span<const std::string_view> frames, const Limits& limits) noexcept {
   Decoded decoded{Value(), fault(Code::kInternal, "out of memory")};
   try {
@@ -279,7 +257,6 @@ std::string encode_request(const Request& request) {
     put(map, "energy_j", goal->energy_j);
     put(map, "power_w", goal->power_w);
     put(map, "accuracy", goal->accuracy);
-    if (goal->objective) map["objective"] = name_of(*goal->objective);
   } else {
     map["op"] = std::holds_alternative<StatusQuery>(request.body) ? "status" : "metrics";
   }

@@ -23,10 +23,6 @@ enum class DType : std::uint8_t { kFloat32, kUint8 };
 std::string_view name_of(DType dtype) noexcept;
 std::size_t size_of(DType dtype) noexcept;
 
-enum class Objective : std::uint8_t { kEnergy, kLatency, kAccuracy };
-std::string_view name_of(Objective objective) noexcept;
-std::optional<Objective> objective_named(std::string_view name) noexcept;
-
 /// One input, C-order. `bytes` is the message's second frame and lives as long as that frame; it need not be aligned.
 struct Tensor {
   DType dtype = DType::kFloat32;
@@ -48,10 +44,10 @@ struct GoalChange {
   friend bool operator==(const GoalChange&, const GoalChange&) = default;
 };
 
-/// op "goal". A nil objective goes back to energy.
+/// op "goal". The key `objective` may say "energy", what every policy is trained for; any other is refused, since
+/// nothing would act on it.
 struct Goal {
   GoalChange latency_s, energy_j, power_w, accuracy;
-  std::optional<Objective> objective;
 };
 
 struct StatusQuery {};

@@ -3,30 +3,6 @@
 namespace reins::serving {
 namespace {
 
-protocol::Objective wire(policies::Objective objective) noexcept {
-  switch (objective) {
-    case policies::Objective::kEnergy:
-      return protocol::Objective::kEnergy;
-    case policies::Objective::kLatency:
-      return protocol::Objective::kLatency;
-    case policies::Objective::kAccuracy:
-      return protocol::Objective::kAccuracy;
-  }
-  return protocol::Objective::kEnergy;
-}
-
-policies::Objective own(protocol::Objective objective) noexcept {
-  switch (objective) {
-    case protocol::Objective::kEnergy:
-      return policies::Objective::kEnergy;
-    case protocol::Objective::kLatency:
-      return policies::Objective::kLatency;
-    case protocol::Objective::kAccuracy:
-      return policies::Objective::kAccuracy;
-  }
-  return policies::Objective::kEnergy;
-}
-
 void apply(std::optional<double>& goal, const protocol::GoalChange& change) noexcept {
   if (change.given) goal = change.value;
 }
@@ -64,8 +40,7 @@ protocol::GoalsInForce goals_of(const policies::Goals& goals) noexcept {
   return {.latency_s = goals.latency_s,
           .energy_j = goals.energy_j,
           .power_w = goals.power_w,
-          .accuracy = goals.accuracy_floor,
-          .objective = wire(goals.objective)};
+          .accuracy = goals.accuracy_floor};
 }
 
 policies::Goals changed(policies::Goals goals, const protocol::Goal& change) noexcept {
@@ -73,7 +48,6 @@ policies::Goals changed(policies::Goals goals, const protocol::Goal& change) noe
   apply(goals.energy_j, change.energy_j);
   apply(goals.power_w, change.power_w);
   apply(goals.accuracy_floor, change.accuracy);
-  if (change.objective) goals.objective = own(*change.objective);
   return goals;
 }
 

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "core/exit_code.hpp"
 #include "data/image_set.hpp"
 #include "data/trace.hpp"
 #include "protocol/curve_keys.hpp"
@@ -16,9 +17,6 @@
 namespace {
 
 using namespace reins;
-
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
 
 std::atomic<bool> stop_asked{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler writes it");
@@ -35,9 +33,7 @@ struct Arguments {
 
 int report(const Error& error) {
   std::fprintf(stderr, "reins-workload: %s\n", error.line().c_str());
-  const bool usage = error.kind() == ErrorKind::kUsage || error.kind() == ErrorKind::kNotFound ||
-                     error.kind() == ErrorKind::kGarbled || error.kind() == ErrorKind::kDenied;
-  return usage ? kUsage : kFailed;
+  return exit_code_of(error.kind());
 }
 
 void declare(CLI::App& app, Arguments& a) {
@@ -45,7 +41,7 @@ void declare(CLI::App& app, Arguments& a) {
   app.footer(
       "Example:\n  reins-workload --generate bursty --rate 8 --duration 20 --targets 0.1,0.3 --dataset synthetic\n\n"
       "A request goes out when it is due, whatever became of the last one; latency runs from when it was due.\n"
-      "Exit code: 0 done, 1 failed (no server there, or it was lost on the way), 2 usage.");
+      "Exit code: 0 done, 1 failed (no server there, or it was lost on the way), 2 bad usage or input.");
   app.add_option("--connect", a.connect, "the server: tcp://HOST:PORT or ipc://PATH")->capture_default_str();
   auto* trace = app.add_option("--trace", a.trace, "replay this CSV file (time_s, app, latency_target_s, ...)");
   auto* generate = app.add_option("--generate", a.generate, "make a trace: bursty, poisson, periodic or batched")
@@ -167,7 +163,7 @@ int main(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "reins-workload: %s; see reins-workload --help\n", error.what());
-    return kUsage;
+    return kBadInput;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "reins-workload: %s\n", error.what());
     return kFailed;

@@ -54,7 +54,6 @@ protocol::Goal restoring(const protocol::GoalsInForce& found) {
   goal.energy_j = {true, found.energy_j};
   goal.power_w = {true, found.power_w};
   goal.accuracy = {true, found.accuracy};
-  goal.objective = found.objective;
   return goal;
 }
 

@@ -115,10 +115,16 @@ class Frequency final : public FrequencyActuator {
     REINS_ASSIGN(found_min_, min_.read_integer());
     REINS_ASSIGN(found_max_, max_.read_integer());
     lowest_ = found_min_;
+    highest_ = found_max_;
     if (!table_.empty()) {
       lowest_ = table_.front();
-    } else if (const auto file = KernelFile::open(folder_ / layout_.lowest); file && !layout_.lowest.empty()) {
-      REINS_ASSIGN(lowest_, file->read_integer());
+      highest_ = table_.back();
+    } else if (!layout_.lowest.empty()) {
+      for (const auto& [name, limit] : {std::pair(layout_.lowest, &lowest_), std::pair(layout_.highest, &highest_)}) {
+        if (const auto file = KernelFile::open(folder_ / name)) {
+          REINS_ASSIGN(*limit, file->read_integer());
+        }
+      }
     }
     if (!pins_ && found_governor_.text() == kUserspace) {
       REINS_TRY(open_set());
@@ -146,7 +152,24 @@ class Frequency final : public FrequencyActuator {
     if (found_set_ > 0) saved_.push_back({at(layout_.set), std::to_string(found_set_)});
     REINS_TRY(site_.restore->add(saved_));
     saved_on_disk_ = true;
-    return {};
+    return look_behind_cap();
+  }
+
+  /// A maximum below the top is what somebody asked for (a user, a power mode), or what a cooling device makes of more.
+  /// Which of the two only shows when the top is asked for: granted, it was a request, and is put back at once; cut to
+  /// the same, it is a device's, which will lift it: then the top is ours to use, and the cap no request to put back.
+  /// (A request that lies between such a cap and the top cannot be seen, and is taken for the top.)
+  Status look_behind_cap() {
+    if (found_max_ >= highest_ || !max_.write_integer(highest_)) return {};
+    const auto made = max_.read_integer();
+    if (!made) return fail(made.error());
+    if (*made != found_max_) return max_.write_integer(found_max_);
+    REINS_TRY(site_.restore->forget(saved_));
+    found_max_ = highest_;
+    for (SavedValue& value : saved_) {
+      if (value.path.ends_with(layout_.max)) value.value = std::to_string(found_max_);
+    }
+    return site_.restore->add(saved_);
   }
 
   Status write_limits(std::int64_t low, std::int64_t high) noexcept {
@@ -178,7 +201,7 @@ class Frequency final : public FrequencyActuator {
     if (*present < pinned_) return *present;
     // No cooling device raises what we asked for: another program did, and that is the range it wants.
     if (*present > pinned_) found_max_ = *present, capped_below_ = 0;
-    if (capped_below_ <= pinned_) capped_below_ = 0;  // it would show
+    if (capped_below_ < pinned_) capped_below_ = 0;  // it would show
     return capped_below_ > 0 ? std::min(capped_below_, found_max_) : found_max_;
   }
 
@@ -263,7 +286,8 @@ class Frequency final : public FrequencyActuator {
   std::vector<std::int64_t> available_khz_;
   bool pins_ = false;
   GovernorName found_governor_;
-  std::int64_t found_min_ = 0, found_max_ = 0, found_set_ = 0, lowest_ = 0;
+  std::int64_t found_min_ = 0, found_max_ = 0, found_set_ = 0;
+  std::int64_t lowest_ = 0, highest_ = 0;  ///< that the device has
   std::vector<SavedValue> saved_;
   bool saved_on_disk_ = false;
   bool taken_ = false;             ///< frequencies are ours: the governor is userspace, or min = max

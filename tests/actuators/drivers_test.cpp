@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "core/clock.hpp"
+#include "tests/support/cooling_device.hpp"
 #include "tests/support/matchers.hpp"
 #include "tests/support/sys_tree.hpp"
 
@@ -80,7 +81,50 @@ TEST_F(Frequencies, StayBelowACapFoundAtTheStart) {
   const auto c = cpufreq();
   EXPECT_EQ(*c->cap_khz(), 1700000);
   EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{1600000}));
-  EXPECT_EQ(at("scaling_max_freq"), "1700000") << "a cap is never raised";
+  EXPECT_EQ(at("scaling_max_freq"), "1700000") << "what a user asked for stays";
+}
+
+/// A maximum that is already cut down when the program starts comes back with the device that cut it.
+TEST_F(Frequencies, UseWhatACoolingDeviceThatCappedBeforeTheStartLifts) {
+  for (const char* governors : {"schedutil userspace", "schedutil"}) {  // set by setspeed, and pinned
+    SCOPED_TRACE(governors);
+    tree_.cpufreq(0, {400000, 800000, 1600000, 2000000}, "schedutil", governors);
+    put("scaling_max_freq", "800000");
+    const auto c = cpufreq();
+    {
+      const testing::CoolingDevice hot(800000);
+      EXPECT_EQ(*c->cap_khz(), 800000);
+      EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{800000}));
+      EXPECT_EQ(*c->apply(FreqKhz{400000}), Setting(FreqKhz{400000}));
+      EXPECT_EQ(*c->cap_khz(), 800000);
+    }
+    // It has cooled down: what is in force is what was asked for last.
+    if (!c->pins()) put("scaling_max_freq", "2000000");
+    EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{2000000}));
+    EXPECT_EQ(*c->cap_khz(), 2000000);
+    EXPECT_OK(c->restore());
+    EXPECT_EQ(at("scaling_max_freq"), "2000000") << "a device's cap must not be left behind as a user's";
+  }
+}
+
+TEST_F(Frequencies, PutBackWhatAUserAskedForThoughADeviceCapsAboveIt) {
+  tree_.cpufreq(0, {400000, 800000, 1600000, 2000000}, "schedutil", "schedutil");
+  put("scaling_max_freq", "800000");
+  const auto c = cpufreq();
+  const testing::CoolingDevice hot(1600000);
+  EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{800000}));
+  EXPECT_OK(c->restore());
+  EXPECT_EQ(at("scaling_max_freq"), "800000");
+}
+
+TEST_F(Frequencies, LeaveTheTopToRestoreAfterAKillWhereADeviceCapped) {
+  tree_.cpufreq(0, {400000, 800000, 2000000});
+  put("scaling_max_freq", "800000");
+  const testing::CoolingDevice hot(800000);
+  const auto c = cpufreq();
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  EXPECT_THAT(tree_.read("run/state.toml"),
+              ::testing::AllOf(HasSubstr("2000000"), ::testing::Not(HasSubstr("800000"))));
 }
 
 TEST_F(Frequencies, StayBelowACapFoundAtTheStartWhilePinning) {

@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "apps/wiring.hpp"
 #include "control/observation_builder.hpp"
+#include "control/settings.hpp"
 #include "core/file.hpp"
 #include "data/trace.hpp"
 #include "inference/network_file.hpp"
@@ -43,7 +45,13 @@ class Eval : public ::testing::Test {
     fs::create_directories(folder_);
     network_ = (folder_ / "network.rnet").native();
     write_a_network();
-    for (const std::string& board : {std::string("odroid-xu3"), std::string("jetson-nano")}) write_a_policy(board);
+    write_a_policy("odroid-xu3", "odroid-xu3");
+    write_a_policy("jetson-nano", "jetson-nano");
+    control::RuntimeConfig bare;
+    bare.queue_limit = 1;
+    bare.shield.enabled = false;
+    write_a_policy("odroid-xu3", "bare", control::settings_of(bare),
+                   "[dqn]\nsteps = 5\n[reward]\nw_acc = 100\nw_energy = 0\nw_miss = 0\n");
   }
   static void TearDownTestSuite() { fs::remove_all(folder_); }
 
@@ -91,7 +99,8 @@ class Eval : public ::testing::Test {
   }
 
   /// A policy whose weights are zero: it takes the first choice that is allowed.
-  static void write_a_policy(const std::string& board) {
+  static void write_a_policy(const std::string& board, const std::string& name,
+                             const std::map<std::string, std::string>& settings = {}, const std::string& config = {}) {
     WorkbenchOptions options;
     options.board = board;
     options.network = network_;
@@ -105,6 +114,8 @@ class Eval : public ::testing::Test {
     file.observation = builder.spec();
     file.network = policies::PolicyNetwork::zeros(policies::NetworkShape::of(builder.spec().size(), space));
     file.training.algorithm = "none";
+    file.training.config = config;
+    file.settings = settings;
     policies::PolicyExample example;
     example.features.assign(builder.spec().size(), 0.0F);
     example.mask.mappings = 1;
@@ -112,7 +123,7 @@ class Eval : public ::testing::Test {
     for (std::size_t m = 0; m < space.mappings.size(); ++m) example.mask.opps[m] = 1;
     file.examples = {example};
     ASSERT_OK(policies::decide_examples(file));
-    ASSERT_OK(policies::write_policy(file, folder_ / (board + ".policy")));
+    ASSERT_OK(policies::write_policy(file, folder_ / (name + ".policy")));
   }
 };
 fs::path Eval::folder_;
@@ -126,6 +137,12 @@ TEST_F(Eval, PrintsEveryRowSavingsAndEveryCell) {
         "Savings, floors changing", "Savings, floors top", "Every cell", "EMULATED"}) {
     EXPECT_THAT(outcome.out, HasSubstr(row));
   }
+}
+
+TEST_F(Eval, SaysInWhichAirItEmulatesAndWhichTheShieldAssumes) {
+  EXPECT_THAT(reins(tiny()).out,
+              HasSubstr("air of 25 °C, from 45 °C; the shield predicts with the board file's 40 °C\n"));
+  EXPECT_THAT(reins({"--help"}).out, AllOf(HasSubstr("air of 25 °C"), HasSubstr("thermal.ambient_c")));
 }
 
 TEST_F(Eval, WritesJsonToStandardOutputAndNothingElse) {
@@ -155,6 +172,31 @@ TEST_F(Eval, ShowsALearnedPolicyWithAndWithoutItsShield) {
   }
   EXPECT_GT(shielded, 0);  // the lowest point of the slowest cluster misses targets that others would meet
   EXPECT_EQ(bare, 0);
+}
+
+TEST_F(Eval, RunsEachPolicyUnderItsOwnSettingsAndRewardOnTheSameTraces) {
+  // Four at once: the last two find a queue of one full.
+  ASSERT_OK(write_file_atomic(path("burst.csv"),
+                              "time_s,app,latency_target_s\n0.5,0,0.001\n0.5,0,\n0.5,0,\n0.5,0,\n2.5,0,\n"));
+  const Outcome outcome = reins({"--network", network_, "--trace", path("burst.csv"), "--policy",
+                                 path("odroid-xu3.policy"), path("bare.policy"), "--no-shield", "--json"});
+  EXPECT_EQ(outcome.code, kOk) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("bare.policy"), HasSubstr("another reward")));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("odroid-xu3.policy"))) << "it says nothing of its reward: the board's";
+  const auto json = nlohmann::json::parse(outcome.out);
+  std::map<std::string, nlohmann::json> rows;
+  for (const auto& row : json["cells"][0]["rows"]) rows[row["name"]] = row;
+  const auto& usual = rows["odroid-xu3"];
+  const auto& bare = rows["bare"];
+  EXPECT_EQ(usual["offered"], 5.0);
+  EXPECT_EQ(bare["offered"], 5.0);
+  EXPECT_EQ(rows["odroid-xu3, no shield"]["served"], 5.0);
+  EXPECT_EQ(bare["served"], 3.0) << "its settings let one request wait, and not 64";
+  EXPECT_GT(usual["shield_interventions_per_offered"], 0.0);
+  EXPECT_EQ(bare["shield_interventions_per_offered"], 0.0) << "it was trained with the shield off";
+  const double accuracy = bare["mean_accuracy"];
+  EXPECT_NEAR(bare["reward"], 100 * accuracy * 3 / 5, 1e-9);
+  EXPECT_LT(usual["reward"], 1.0);
 }
 
 TEST_F(Eval, GroupsSeveralPoliciesUnderOneMean) {

@@ -120,6 +120,20 @@ TEST_F(LiveCommand, LeavesAGpuOutAndSaysSoOnce) {
 #endif
 }
 
+#ifdef REINS_TRAINING
+TEST_F(LiveCommand, APolicyOfTheEmulationThatKnowsTheGpuSaysWhatToDo) {
+  const std::string board = small_board();
+  const std::string run = tree_.path("emulated").native();
+  const Outcome trained = reins({"train", "--board", board, "--network", kNetwork, "--steps", "120", "--out", run});
+  ASSERT_EQ(trained.code, kOk) << trained.err;
+  ASSERT_EQ(reins(profile(board)).code, kOk);
+  for (const char* flag : {"--json", "--allow-board"}) {
+    expect_one_line(reins(live("serve", board, {"--policy", run + "/best.policy", "--profile", out(), flag})),
+                    kBadInput, AllOf(HasSubstr("with gpu, left out"), HasSubstr("reins train"), HasSubstr("--live")));
+  }
+}
+#endif
+
 TEST_F(LiveCommand, ProfilesAJetsonNanoOnItsCpus) {
   lay_nano();
   const Outcome done = reins(profile("jetson-nano"));

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <type_traits>
 
+#include "core/exit_code.hpp"
 #include "core/result.hpp"
 #include "tests/support/matchers.hpp"
 
@@ -40,6 +41,16 @@ TEST(Error, TurnsErrnoIntoWhatACallerCanActOn) {
   for (const auto& [number, kind] : wanted) {
     EXPECT_EQ(from_errno(number, "w", "x").kind(), kind) << number;
     EXPECT_EQ(from_errno(number, "w", "x").sys_errno(), number);
+  }
+}
+
+TEST(ExitCode, IsTwoForBadInputAndOneForWhatTheWorldRefuses) {
+  for (const ErrorKind kind : {ErrorKind::kUsage, ErrorKind::kNotFound, ErrorKind::kGarbled, ErrorKind::kMismatch}) {
+    EXPECT_EQ(exit_code_of(kind), 2) << name_of(kind);
+  }
+  for (const ErrorKind kind : {ErrorKind::kDenied, ErrorKind::kUnsupported, ErrorKind::kGone, ErrorKind::kBusy,
+                               ErrorKind::kTimeout, ErrorKind::kIo, ErrorKind::kInternal}) {
+    EXPECT_EQ(exit_code_of(kind), 1) << name_of(kind);
   }
 }
 

@@ -17,37 +17,79 @@ namespace fs = std::filesystem;
 
 using Rooms = std::set<std::string>;
 
-/// docs/architecture.md's table: which rooms each may include, besides itself.
-const std::map<std::string, Rooms>& arrows() {
-  static const std::map<std::string, Rooms> table = {
-      {"core", {}},
-      {"data", {"core"}},
-      {"boards", {"core"}},
-      {"sensors", {"core", "boards"}},
-      {"actuators", {"core", "boards"}},
-      {"policies", {"core", "boards"}},
-      {"inference/api", {"core"}},
-      {"inference", {"inference/api", "data", "core"}},
-      {"inference/torch", {"inference", "inference/api", "core"}},
-      {"control", {"inference/api", "sensors", "actuators", "policies", "boards", "core"}},
-      {"env", {"control", "inference", "inference/api", "data", "policies", "boards", "core"}},
-      {"evaluation",
-       {"env", "control", "inference", "inference/api", "data", "sensors", "actuators", "policies", "boards", "core"}},
-      {"agent", {"policies", "core"}},
-      {"training",
-       {"agent", "evaluation", "env", "control", "inference", "inference/api", "inference/torch", "data", "policies",
-        "boards", "core"}},
-      {"protocol", {"core"}},
-      {"serving", {"control", "inference", "inference/api", "protocol", "policies", "boards", "core"}},
-      {"workload", {"protocol", "data", "core"}}};
+const fs::path kSource = REINS_SOURCE_DIR;
+
+struct Table {
+  std::map<std::string, Rooms> arrows;  ///< which rooms each may include, besides itself
+  Rooms free;                           ///< these may include every room
+  std::string wrong;                    ///< what could not be read; empty: all was
+};
+
+std::string trimmed(const std::string& text) {
+  const auto from = text.find_first_not_of(" \t");
+  return from == std::string::npos ? "" : text.substr(from, text.find_last_not_of(" \t") - from + 1);
+}
+
+/// The cells of "| a | b |", trimmed.
+std::vector<std::string> cells_of(const std::string& line) {
+  std::vector<std::string> cells;
+  std::istringstream parts(line.substr(1));
+  for (std::string cell; std::getline(parts, cell, '|');) cells.push_back(trimmed(cell));
+  return cells;
+}
+
+/// Reads the table headed "| room | what lives there | may use |": a room in backquotes, and rooms with commas between,
+/// "-" for none and "all" for a room without limits.
+Table read_table(std::istream& text) {
+  Table table;
+  bool inside = false;
+  for (std::string line; std::getline(text, line);) {
+    if (!line.starts_with("|")) {
+      if (inside) break;
+      continue;
+    }
+    const std::vector<std::string> cells = cells_of(line);
+    if (!inside) {
+      inside = cells.size() == 3 && cells[0] == "room" && cells[2] == "may use";
+      continue;
+    }
+    if (cells[0].starts_with("---")) continue;
+    const std::regex name("`([a-z/]+)`");
+    std::smatch match;
+    if (cells.size() != 3 || !std::regex_match(cells[0], match, name)) {
+      table.wrong += line + "\n";
+      continue;
+    }
+    const std::string room = match[1];
+    if (cells[2] == "all") {
+      table.free.insert(room);
+      continue;
+    }
+    if (table.arrows.contains(room)) table.wrong += line + "\n";
+    Rooms& uses = table.arrows[room];
+    std::istringstream words(cells[2] == "-" ? "" : cells[2]);
+    for (std::string word; std::getline(words, word, ',');) {
+      if (!std::regex_match(trimmed(word), std::regex("[a-z/]+")) || !uses.insert(trimmed(word)).second) {
+        table.wrong += line + "\n";
+      }
+    }
+  }
   return table;
 }
-/// These may include every room; what is not listed here or above is no room.
-const Rooms kFree = {"apps", "tests", "bench", "fuzz", "examples"};
+
+const Table& document() {
+  static const Table table = [] {
+    std::ifstream text(kSource / "docs/architecture.md");
+    Table read = read_table(text);
+    read.free.insert({"tests", "bench", "fuzz", "examples"});
+    return read;
+  }();
+  return table;
+}
+const std::map<std::string, Rooms>& arrows() { return document().arrows; }
+
 const Rooms kTorchRooms = {"inference/torch", "agent", "training"};
 const Rooms kSpdlogRooms = {"serving", "training", "apps"};
-
-const fs::path kSource = REINS_SOURCE_DIR;
 
 /// "inference/api/engine.hpp" -> "inference/api": the longest room that the path lies in; empty where it lies in none.
 std::string room_of(const std::string& path) {
@@ -56,7 +98,7 @@ std::string room_of(const std::string& path) {
     if (path.starts_with(room + "/") && room.size() > best.size()) best = room;
   };
   for (const auto& [room, uses] : arrows()) consider(room);
-  for (const std::string& room : kFree) consider(room);
+  for (const std::string& room : document().free) consider(room);
   return best;
 }
 
@@ -95,19 +137,50 @@ const std::vector<Include>& includes() {
   return all;
 }
 
-TEST(Arrows, TheTableHasNoCycle) {
+/// What is wrong with the arrows themselves: one that leads to no room, or back to where it came from.
+std::string fault_of(const std::map<std::string, Rooms>& table) {
+  std::string fault;
   std::map<std::string, int> state;  // 1: being walked, 2: done
   const auto walk = [&](const auto& self, const std::string& room) -> void {
-    ASSERT_NE(state[room], 1) << "a cycle through " << room;
-    if (state[room] == 2) return;
+    if (state[room] == 1) fault = "a cycle through " + room;
+    if (state[room] != 0) return;
     state[room] = 1;
-    for (const std::string& used : arrows().at(room)) {
-      ASSERT_TRUE(arrows().contains(used)) << room << " uses " << used;
-      self(self, used);
+    for (const std::string& used : table.at(room)) {
+      if (table.contains(used)) {
+        self(self, used);
+      } else {
+        fault = room + " uses " + used + ", which is no room";
+      }
     }
     state[room] = 2;
   };
-  for (const auto& [room, uses] : arrows()) walk(walk, room);
+  for (const auto& [room, uses] : table) walk(walk, room);
+  return fault;
+}
+
+TEST(Arrows, TheDocumentsTableIsReadWholeAndHasNoCycle) {
+  EXPECT_EQ(document().wrong, "") << "docs/architecture.md: rows that are no arrows";
+  EXPECT_GE(arrows().size(), 17U);
+  EXPECT_TRUE(document().free.contains("apps"));
+  EXPECT_EQ(arrows().at("core"), Rooms{});
+  EXPECT_TRUE(arrows().at("training").contains("inference/torch"));
+  EXPECT_FALSE(arrows().at("control").contains("env"));
+  EXPECT_EQ(fault_of(arrows()), "");
+}
+
+TEST(Arrows, ACycleAnUnknownRoomAndAGarbledRowAreSeen) {
+  const auto read = [](const std::string& rows) {
+    std::istringstream text("| a | b |\n\n| room | what lives there | may use |\n| --- | --- | --- |\n" + rows +
+                            "\n| x |\n");
+    return read_table(text);
+  };
+  EXPECT_EQ(read("| `a` | it | b, c |\n| `b` | it | c |\n| `c` | it | - |\n").wrong, "");
+  EXPECT_EQ(fault_of(read("| `a` | it | b |\n| `b` | it | - |\n").arrows), "");
+  EXPECT_EQ(fault_of(read("| `a` | it | b |\n| `b` | it | a |\n").arrows), "a cycle through a");
+  EXPECT_EQ(fault_of(read("| `a` | it | b |\n").arrows), "a uses b, which is no room");
+  for (const char* bad : {"| a | it | - |\n", "| `a` | - |\n", "| `a` | it | b (c) |\n", "| `a` | it | b, , c |\n"}) {
+    EXPECT_NE(read(bad).wrong, "") << bad;
+  }
 }
 
 TEST(Arrows, EveryFileLiesInARoom) {
@@ -125,7 +198,7 @@ TEST(Arrows, FilesIncludeOnlyWhatTheTableAllows) {
     if (!include.ours) continue;
     const std::string from = room_of(include.file);
     const std::string to = room_of(include.target);
-    if (kFree.contains(from) || from == to) continue;
+    if (document().free.contains(from) || from == to) continue;
     ASSERT_NE(to, "") << include.place() << ": write the path from the root of the tree";
     EXPECT_TRUE(arrows().at(from).contains(to)) << include.place() << ": no arrow from " << from << " to " << to;
   }
@@ -133,7 +206,7 @@ TEST(Arrows, FilesIncludeOnlyWhatTheTableAllows) {
 
 TEST(Arrows, OurHeadersAreThereAndTheirNamesInQuotes) {
   for (const Include& include : includes()) {
-    if (kFree.contains(room_of(include.file))) continue;  // a test may hold a program's text
+    if (document().free.contains(room_of(include.file))) continue;  // a test may hold a program's text
     const bool exists = fs::exists(kSource / include.target);
     EXPECT_EQ(include.ours, exists) << include.place();
   }
@@ -186,7 +259,7 @@ TEST(Arrows, LibraryCodeNeverPrintsReadsTheEnvironmentOrExits) {
   Rooms files;
   for (const Include& include : includes()) files.insert(include.file);
   for (const std::string& name : files) {
-    if (kFree.contains(room_of(name)) || exempt.contains(name)) continue;
+    if (document().free.contains(room_of(name)) || exempt.contains(name)) continue;
     std::ifstream text(kSource / name);
     std::string line;
     for (int number = 1; std::getline(text, line); ++number) {

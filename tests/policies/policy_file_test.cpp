@@ -158,6 +158,25 @@ TEST(PolicyFile, RefusesAnotherBoardUnlessTold) {
   }
 }
 
+/// The board itself, live, with an engine that runs on CPUs alone: the policy observes a mapping that is not there.
+TEST(PolicyFile, NamesTheMappingsThatAreLeftOutHereAndDoesNotOfferWhatCannotHelp) {
+  PolicyFile file = sample_policy();
+  ActionSpace left = file.space;
+  left.board_fingerprint = "ffff";
+  left.mappings.erase(left.mappings.begin());
+  ObservationSpec table = file.observation;
+  table.features[0].name = "present.of-another";
+  for (const bool allow_board : {false, true}) {
+    EXPECT_THAT(bind_policy(file, {left, table, "", allow_board}, "p"),
+                IsError(ErrorKind::kMismatch, AllOf(HasSubstr("with little-x2, left out"), HasSubstr("reins train"),
+                                                    HasSubstr("--allow-board cannot"))));
+  }
+  // Where nothing that it observes is gone, it can still choose among the rest.
+  EXPECT_THAT(bind_policy(file, {left, file.observation, "", false}, "p"),
+              IsError(ErrorKind::kMismatch, AllOf(HasSubstr("little-x2"), HasSubstr("pass --allow-board"))));
+  EXPECT_OK(bind_policy(file, {left, file.observation, "", true}, "p"));
+}
+
 TEST(PolicyFile, ComparesObservationTableLevelsAndNetwork) {
   const PolicyFile file = decided();
   ObservationSpec table = file.observation;

@@ -84,7 +84,6 @@ TEST(Reply, StatusGoalsAndMetricsSurviveARoundTrip) {
   status.queue_limit = 64;
   status.uptime_s = 12.5;
   status.goals.latency_s = 0.1;
-  status.goals.objective = Objective::kLatency;
   const StatusAnswer got = round_trip(status);
   EXPECT_EQ(got.input_shape, status.input_shape);
   EXPECT_EQ(got.accuracies, status.accuracies);

@@ -88,26 +88,29 @@ TEST(Request, GoalTellsSetClearedAndUntouchedApart) {
   Value::Map map = op_map("goal");
   map["latency_s"] = 0.1;
   map["energy_j"] = Value();
-  map["objective"] = "accuracy";
   const Decoded got = decode(pack(Value(map)));
   ASSERT_TRUE(got.request) << got.request.error().message;
   const auto& goal = std::get<Goal>(got.request->body);
   EXPECT_EQ(goal.latency_s, (GoalChange{true, 0.1}));
   EXPECT_EQ(goal.energy_j, (GoalChange{true, std::nullopt}));
   EXPECT_EQ(goal.power_w, (GoalChange{false, std::nullopt}));
-  EXPECT_EQ(goal.objective, Objective::kAccuracy);
   const Decoded again = decode(encode_request(*got.request));
   ASSERT_TRUE(again.request);
   EXPECT_EQ(std::get<Goal>(again.request->body).energy_j, goal.energy_j);
   EXPECT_EQ(std::get<Goal>(again.request->body).power_w, goal.power_w);
 }
 
-TEST(Request, ANilObjectiveGoesBackToEnergy) {
+TEST(Request, RefusesEveryObjectiveButTheOneThatIsActedOn) {
   Value::Map map = op_map("goal");
-  map["objective"] = Value();
-  const Decoded got = decode(pack(Value(map)));
-  ASSERT_TRUE(got.request);
-  EXPECT_EQ(std::get<Goal>(got.request->body).objective, Objective::kEnergy);
+  for (const Value& fine : {Value(), Value("energy")}) {
+    map["objective"] = fine;
+    EXPECT_TRUE(decode(pack(Value(map))).request);
+  }
+  for (const Value& other : {Value("latency"), Value("accuracy"), Value("speed"), Value(1)}) {
+    const Fault fault = fault_with(op_map("goal"), "objective", other);
+    EXPECT_EQ(fault.code, Code::kInvalid);
+    EXPECT_THAT(fault.message, ::testing::AllOf(HasSubstr("only be energy"), HasSubstr("latency_s")));
+  }
 }
 
 TEST(Request, StatusAndMetricsTakeOneFrame) {
@@ -200,7 +203,6 @@ TEST(Request, RefusesDeadlinesAndGoalsOutOfRange) {
   }
   EXPECT_EQ(fault_with(op_map("goal"), "accuracy", 1.01).code, Code::kInvalid);
   EXPECT_EQ(fault_with(op_map("goal"), "accuracy", "0.5").code, Code::kInvalid);
-  EXPECT_EQ(fault_with(op_map("goal"), "objective", "speed").code, Code::kInvalid);
   EXPECT_EQ(fault_with(infer_map(), "probabilities", 1).code, Code::kInvalid);
 }
 
@@ -225,7 +227,7 @@ TEST(RequestProperty, AnyBytesAreDecodedOrRefused) {
   Value::Map goal = op_map("goal");
   goal["latency_s"] = 0.1;
   goal["accuracy"] = 0.7;
-  goal["objective"] = "latency";
+  goal["objective"] = "energy";
   Value::Map infer = infer_map();
   infer["deadline_s"] = 0.25;
   const std::vector<std::string> seeds = {pack(Value(infer)), pack(Value(goal)), pack(Value(op_map("metrics")))};

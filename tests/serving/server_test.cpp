@@ -98,7 +98,6 @@ TEST(Server, GoalsChangeOneByOneAndClear) {
   protocol::Goal set;
   set.latency_s = {true, 0.1};
   set.accuracy = {true, 0.7};
-  set.objective = protocol::Objective::kLatency;
   auto goals = client.ask<protocol::GoalsInForce>(request_of(1, set));
   EXPECT_EQ(goals.latency_s, 0.1);
   EXPECT_EQ(goals.accuracy, 0.7);
@@ -107,7 +106,6 @@ TEST(Server, GoalsChangeOneByOneAndClear) {
   goals = client.ask<protocol::GoalsInForce>(request_of(2, clear));
   EXPECT_EQ(goals.latency_s, std::nullopt);
   EXPECT_EQ(goals.accuracy, 0.7) << "not named, not touched";
-  EXPECT_EQ(goals.objective, protocol::Objective::kLatency);
   EXPECT_EQ(client.ask<StatusAnswer>(request_of(3, protocol::StatusQuery{})).goals, goals);
 }
 

@@ -1,9 +1,12 @@
 // tests/workload/program_test.cpp: reins-workload as a user runs it: output, exit codes, one line for what is wrong.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "protocol/curve_keys.hpp"
 #include "tests/serving/running_server.hpp"
 #include "tests/support/matchers.hpp"
 #include "tests/support/run_program.hpp"
@@ -88,6 +91,27 @@ TEST(WorkloadProgram, BadInputIsOneLineAndAnExitCode) {
     EXPECT_THAT(ran.output, HasSubstr(c.says)) << c.arguments;
     EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << c.arguments << ": " << ran.output;
   }
+}
+
+/// Both programs end alike on the same mistake.
+TEST(WorkloadProgram, AKeyThatOthersMayReadFailsAsItDoesInTheServer) {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("reins-keys-" + std::to_string(::getpid()));
+  const std::string prefix = (folder / "k").native();
+  std::filesystem::create_directories(folder);
+  const auto keys = protocol::make_curve_keys();
+  ASSERT_OK(keys);
+  ASSERT_OK(protocol::write_curve_keys(*keys, prefix));
+  std::filesystem::permissions(prefix + ".secret", std::filesystem::perms::others_read,
+                               std::filesystem::perm_options::add);
+  const Ran client = run("--server-key " + prefix + ".public --client-key " + prefix + ".secret");
+  const Ran server = run_program(REINS_PROGRAM " serve --policy pareto --server-key " + prefix +
+                                 ".secret --client-keys " + prefix + ".public");
+  for (const Ran& ran : {client, server}) {
+    EXPECT_EQ(ran.code, 1) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr("chmod 600"));
+  }
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
