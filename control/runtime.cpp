@@ -11,11 +11,6 @@ namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-bool same_goals(const policies::Goals& a, const policies::Goals& b) noexcept {
-  return a.latency_s == b.latency_s && a.energy_j == b.energy_j && a.power_w == b.power_w &&
-         a.accuracy_floor == b.accuracy_floor && a.objective == b.objective;
-}
-
 }  // namespace
 
 Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
@@ -188,7 +183,7 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
 
   deciding_ = true;
   const bool stands = config_.decision_interval_s > 0 && now_s - last_decision_s_ < config_.decision_interval_s &&
-                      applied_.mapping.valid() && same_goals(goals_, decided_goals_) &&
+                      applied_.mapping.valid() && goals_ == decided_goals_ &&
                       (applied_.governor.has_value() || (observation_.mask.allows(applied_.level) &&
                                                          observation_.mask.allows(applied_.mapping, applied_.opp)));
   if (stands) {
