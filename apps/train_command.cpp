@@ -98,8 +98,8 @@ Status train(const TrainOptions& options) {
   const env::World world = bench->world();
   const control::RuntimeConfig runtime = config.env.runtime;
 
-  std::unique_ptr<control::LivePlant> plant;
   data::ImageSet images;
+  std::unique_ptr<control::LivePlant> plant;  // goes before the images: an inference may be reading one
   if (live) {
     if (options.data.empty()) {
       images = data::make_synthetic(data::Split::kTrain, static_cast<std::uint64_t>(options.seed), 256);
