@@ -172,8 +172,15 @@ evaluation::Evaluation describe(const EvalOptions& options, const evaluation::Wo
   evaluation.board_title = board.title;
   evaluation.board_notes = board.notes;
   evaluation.board_provisional = board.provisional;
+  if (!options.workbench.replay.empty()) {
+    evaluation.emulated = false;
+    evaluation.replayed = options.workbench.replay;
+    evaluation.left_out = "kernel governors (a table holds fixed operating points)";
+    if (!bench.has_energy())
+      evaluation.left_out += "; best static, floor rule, oracle (they weigh energy: it has none)";
+  }
   for (const boards::Rail& rail : board.rails) {
-    if (rail.accounting) evaluation.accounting_rails.push_back(rail.name);
+    if (rail.accounting && bench.has_energy()) evaluation.accounting_rails.push_back(rail.name);
   }
   evaluation.network = bench.network().name;
   evaluation.dataset = bench.network().dataset;
@@ -195,10 +202,12 @@ evaluation::Evaluation describe(const EvalOptions& options, const evaluation::Wo
 }
 
 Status eval(const EvalOptions& options) {
-  if (options.workbench.board == "host") {
+  if (options.workbench.board == "host" && options.workbench.replay.empty()) {
     return fail(ErrorKind::kUsage,
                 "policies are compared on emulated boards, and this machine's power and heat are not known",
-                "--board host", "name a board file; on this machine itself run 'reins serve' with a workload");
+                "--board host",
+                "name a board file, or a profile of this machine with --replay; on this machine itself run 'reins "
+                "serve' with a workload");
   }
   REINS_TRY(check_writable(options.report));
   REINS_TRY(check_writable(options.json.file));
@@ -223,12 +232,18 @@ Status eval(const EvalOptions& options) {
 
   config.threads = options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
   evaluation::Evaluation evaluation = describe(options, *bench, learned, config);
+  config.statics = bench->has_energy();
   evaluation.traces = words;
   const evaluation::Cell shown = cells[evaluation::showcase_cell(cells)];
   {
     Progress progress("eval");
     config.progress = [&](double fraction) { return progress.update(fraction); };
     REINS_ASSIGN(evaluation.cells, evaluation::compare(world, std::move(cells), learned.contenders, config));
+  }
+  if (!bench->has_energy()) {
+    // Without energy an oracle's choices say nothing.
+    for (evaluation::CellResult& cell : evaluation.cells)
+      std::erase_if(cell.rows, [](const evaluation::Row& row) { return row.kind == evaluation::RowKind::kOracle; });
   }
 
   if (!options.report.empty()) {
@@ -253,6 +268,7 @@ void register_eval(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<EvalOptions>();
   CLI::App* command = app.add_subcommand("eval", "compare policies on the same traces: table, JSON and HTML report");
   add_workbench_options(*command, options->workbench, HostBoard::kRefused);
+  add_replay_option(*command, options->workbench);
   command
       ->add_option("--policy", options->policies,
                    "policy file; several (of different training seeds) get mean and spread")

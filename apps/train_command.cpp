@@ -59,10 +59,12 @@ Result<training::ControllerConfig> config_of(const TrainOptions& options) {
 }
 
 Status train(const TrainOptions& options) {
-  const bool live = options.live.on(options.workbench.board);
+  const bool replay = !options.workbench.replay.empty();
+  const bool live = !replay && options.live.on(options.workbench.board);
+  const char* const how = replay ? " (replayed)" : live ? " (live)" : " (emulated)";
   if (live && options.workbench.profile.empty()) {
     return fail(ErrorKind::kUsage, "is needed to train on this machine itself", "--profile",
-                "take one with 'reins profile'");
+                "take one with 'reins profile', or train on one with --replay");
   }
   REINS_TRY(check_writable(fs::path(options.out) / "log.csv"));
   std::error_code error;
@@ -91,8 +93,8 @@ Status train(const TrainOptions& options) {
   const env::World world = bench->world();
   const control::RuntimeConfig runtime = config.env.runtime;
 
-  std::unique_ptr<control::LivePlant> plant;
   data::ImageSet images;
+  std::unique_ptr<control::LivePlant> plant;  // goes before the images: an inference may be reading one
   if (live) {
     if (options.data.empty()) {
       images = data::make_synthetic(data::Split::kTrain, static_cast<std::uint64_t>(options.seed), 256);
@@ -109,13 +111,14 @@ Status train(const TrainOptions& options) {
       return std::make_unique<env::LiveRun>(world, runtime, *plant, images);
     };
   } else {
+    if (replay) config.env.others = 0;  // what others' load does is in no table
     run.make_run = [&world, &runtime]() -> std::unique_ptr<env::TraceRun> {
       return std::make_unique<env::Episode>(world, runtime);
     };
   }
   run.config = std::move(config);
 
-  Progress progress("train " + bench->board().name + (live ? "" : " (emulated)"));
+  Progress progress("train " + bench->board().name + (live ? "" : how));
   run.progress = [&progress](const training::ControllerProgress& p) {
     char note[96];
     std::snprintf(note, sizeof note, "step %lld, reward %.3f, best %.3f", static_cast<long long>(p.learner.steps),
@@ -127,9 +130,9 @@ Status train(const TrainOptions& options) {
   if (plant != nullptr) REINS_TRY(plant->restore());
   if (!result.has_value()) return fail(result.error());
   if (!options.json.to_stdout()) {
-    std::printf("trained on %s%s: %lld steps, %lld episodes, seed %lld\n", bench->board().name.c_str(),
-                live ? " (live)" : " (emulated)", static_cast<long long>(result->learner.steps),
-                static_cast<long long>(result->learner.episodes), static_cast<long long>(options.seed));
+    std::printf("trained on %s%s: %lld steps, %lld episodes, seed %lld\n", bench->board().name.c_str(), how,
+                static_cast<long long>(result->learner.steps), static_cast<long long>(result->learner.episodes),
+                static_cast<long long>(options.seed));
     std::printf("%s reward per step %.4f, at step %lld\n", run.validate ? "best validation" : "mean",
                 result->best_reward, static_cast<long long>(result->best_at));
     std::printf("wrote %s/best.policy; freeze it with: reins freeze --run %s --out FILE\n", options.out.c_str(),
@@ -138,6 +141,7 @@ Status train(const TrainOptions& options) {
   return options.json.write(nlohmann::json{
       {"board", bench->board().name},
       {"live", live},
+      {"replayed", replay},
       {"steps", result->learner.steps},
       {"episodes", result->learner.episodes},
       {"seed", options.seed},
@@ -173,7 +177,8 @@ Status freeze(const FreezeOptions& options) {
 
 void register_train(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
-  CLI::App* command = app.add_subcommand("train", "train a controller: in the emulated board, or live on this machine");
+  CLI::App* command = app.add_subcommand(
+      "train", "train a controller: in the emulated board, on a measured profile, or live on this machine");
   add_workbench_options(*command, options->workbench);
   command->add_option("--config", options->config, "TOML with [dqn], [env], [reward], [runtime], [validation]");
   command->add_option("--steps", options->steps, "decisions to learn from (default: the configuration's)")
@@ -182,6 +187,8 @@ void register_train(CLI::App& app, int& exit_code) {
   command->add_option("--out", options->out, "folder for checkpoint.pt, best.policy and log.csv")->required();
   command->add_flag("--resume", options->resume, "go on from the checkpoint in --out");
   add_live_options(*command, options->live, "train");
+  add_replay_option(*command, options->workbench);
+  command->get_option("--replay")->excludes("--live");
   command->add_option("--data", options->data,
                       "live: CIFAR-10 folder whose images are inferred (default: synthetic ones)");
   add_json_option(*command, options->json);

@@ -95,6 +95,15 @@ void add_workbench_options(CLI::App& command, WorkbenchOptions& options, HostBoa
       ->type_name("FILE");
 }
 
+void add_replay_option(CLI::App& command, WorkbenchOptions& options) {
+  command
+      .add_option("--replay", options.replay,
+                  "draw times and power from this profile CSV ('reins profile' on the board, or on 'host') instead of "
+                  "the board's physics; no heat, no kernel governors")
+      ->type_name("FILE")
+      ->excludes("--profile");
+}
+
 Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options) {
   REINS_ASSIGN(boards::Board board, open_board(options.board));
   return make_workbench(options, std::move(board));
@@ -116,7 +125,9 @@ Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOpt
   }
   std::optional<fs::path> profile;
   if (!options.profile.empty()) profile = options.profile;
-  return evaluation::Workbench::make(std::move(board), std::move(facts), std::move(answers), profile);
+  if (!options.replay.empty()) profile = options.replay;
+  return evaluation::Workbench::make(std::move(board), std::move(facts), std::move(answers), profile,
+                                     !options.replay.empty());
 }
 
 Status JsonOption::write(const std::string& text) const {

@@ -41,11 +41,14 @@ Status check_writable(const std::filesystem::path& file);
 struct WorkbenchOptions {
   std::string board = "odroid-xu3";
   std::string network, answers, profile;
+  std::string replay;  ///< a profile whose runs are drawn again; empty: physics, or this machine
 };
 /// Whether the command takes "host" for a board, so that its help says so.
 enum class HostBoard : std::uint8_t { kOffered, kRefused };
 void add_board_option(CLI::App& command, std::string& board, HostBoard host = HostBoard::kOffered);
 void add_workbench_options(CLI::App& command, WorkbenchOptions& options, HostBoard host = HostBoard::kOffered);
+/// --replay, for the commands that run a workbench in virtual time.
+void add_replay_option(CLI::App& command, WorkbenchOptions& options);
 Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options);
 /// The same with a board that is open already; `options.board` is not looked at.
 Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options, boards::Board board);

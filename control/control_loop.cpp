@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
@@ -29,10 +28,7 @@ std::size_t bytes_of(const inference::TensorView& view) noexcept {
 }  // namespace
 
 ControlLoop::ControlLoop(const LoopSetup& setup, const RuntimeConfig& config, const policies::Goals& goals)
-    : setup_(setup),
-      config_(config_for(*setup.plant, config)),
-      runtime_(*setup.board, *setup.space, *setup.profile, config_),
-      goals_(goals) {
+    : setup_(setup), config_(config), runtime_(*setup.board, *setup.space, *setup.profile, config_), goals_(goals) {
   runtime_.set_goals(goals);
   metrics_.board = setup.board->name;
   metrics_.emulated = setup.plant->emulated();
@@ -77,7 +73,7 @@ Status ControlLoop::submit(const InferRequest& request, const inference::TensorV
     job.arrival_s = setup_.plant->now_s();
     inbox_.push_back(std::move(job));
   }
-  wake_.notify_one();
+  setup_.plant->bell().ring();
   return {};
 }
 
@@ -115,7 +111,7 @@ Status ControlLoop::stop() {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
   }
-  wake_.notify_one();
+  setup_.plant->bell().ring();
   if (thread_.joinable()) thread_.join();
   const std::lock_guard<std::mutex> lock(mutex_);
   if (first_error_.has_value()) return fail(*first_error_);
@@ -299,9 +295,12 @@ void ControlLoop::run() {
       metrics_.temperature_c = telemetry.temperature_c;
       if (telemetry.power_w.has_value()) metrics_.power_w = telemetry.power_w;
     }
-    if (auto ended = setup_.plant->poll_completion(now_s)) {
-      const LevelId level = ended->level;
-      completion_ = std::move(ended);
+    auto ended = setup_.plant->poll_completion(now_s);
+    if (!ended.has_value()) {
+      keep(fail(ended.error()));
+    } else if (ended->has_value()) {
+      const LevelId level = (*ended)->level;
+      completion_ = std::move(*ended);
       runtime_.complete(setup_.plant->now_s(), level, effects);
       carry_out(effects);
     }
@@ -313,13 +312,17 @@ void ControlLoop::run() {
       last_publish_s = now_s;
     }
 
-    std::unique_lock<std::mutex> lock(mutex_);
-    if (stopping_ || first_error_.has_value()) break;
-    if (!inbox_.empty()) continue;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (stopping_ || first_error_.has_value()) break;
+      if (!inbox_.empty()) continue;
+    }
     const double until_s = std::min(runtime_.next_event_s(), setup_.plant->next_event_s());
     const double nap_s = std::clamp(until_s - setup_.plant->now_s(), 0.0, kLongestNap_s);
-    if (nap_s > 0) wake_.wait_for(lock, std::chrono::duration<double>(nap_s));
+    if (nap_s > 0) setup_.plant->bell().wait(nap_s);
   }
+  // Before the jobs go: an inference under way reads its job's input to its end.
+  keep(setup_.plant->restore());
   // Whoever still waits is told.
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -334,7 +337,6 @@ void ControlLoop::run() {
     push(std::move(reply));
   }
   jobs_.clear();
-  keep(setup_.plant->restore());
   publish();
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -68,7 +67,6 @@ class ControlLoop final : public Driver {
   int event_fd_ = -1;
 
   mutable std::mutex mutex_;  // guards what follows
-  std::condition_variable wake_;
   std::deque<Job> inbox_;
   std::deque<InferReply> replies_;
   policies::Goals goals_;

@@ -16,6 +16,15 @@ inference::Placement placement_of(const boards::Board& board, const boards::Mapp
   return placement;
 }
 
+void keep_mappings(boards::Board& board, std::vector<boards::Mapping> kept) {
+  if (kept.size() < board.mappings.size()) {
+    std::string identity = board.fingerprint;
+    for (const boards::Mapping& mapping : kept) identity += " " + mapping.name;
+    board.fingerprint = fingerprint(identity);
+  }
+  board.mappings = std::move(kept);
+}
+
 Result<LiveBoard> bind_board(boards::Board board, inference::Engine& engine) {
   LiveBoard live;
   std::vector<boards::Mapping> kept;
@@ -32,13 +41,7 @@ Result<LiveBoard> bind_board(boards::Board board, inference::Engine& engine) {
     return fail(ErrorKind::kMismatch, "none of this board's mappings can run on this machine: " + why,
                 "board " + board.name, "leave out --live to use its emulation, or correct a copy of the board file");
   }
-  if (!live.left_out.empty()) {
-    // What was learned or measured with other mappings is of another version of the board.
-    std::string identity = board.fingerprint;
-    for (const boards::Mapping& mapping : kept) identity += " " + mapping.name;
-    board.fingerprint = fingerprint(identity);
-  }
-  board.mappings = std::move(kept);
+  keep_mappings(board, std::move(kept));
   live.board = std::move(board);
   return live;
 }

@@ -12,6 +12,10 @@ namespace reins::control {
 /// What `mapping` asks of an engine: its unit, and the first of its cluster's cpus.
 inference::Placement placement_of(const boards::Board& board, const boards::Mapping& mapping);
 
+/// Leaves `board` only these of its mappings. Without any of them it is another version of the board: what was learned
+/// or measured with all of them is not of this one.
+void keep_mappings(boards::Board& board, std::vector<boards::Mapping> kept);
+
 /// A board as one engine can run it.
 struct LiveBoard {
   struct LeftOut {

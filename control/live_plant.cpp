@@ -39,6 +39,7 @@ LivePlant::LivePlant(const boards::Board& board, inference::Engine& engine, actu
   has_energy_ = !meters_.empty();
   if (has_energy_) energy_j_ = 0;
   sampler_ = std::thread([this] { sample(); });
+  runner_ = std::thread([this] { run(); });
 }
 
 LivePlant::~LivePlant() { static_cast<void>(restore()); }
@@ -49,7 +50,13 @@ Status LivePlant::restore() {
     stopping_ = true;
   }
   wake_.notify_all();
+  {
+    const std::lock_guard<std::mutex> lock(run_mutex_);
+    closing_ = true;
+  }
+  begin_.notify_one();
   if (sampler_.joinable()) sampler_.join();
+  if (runner_.joinable()) runner_.join();
   placed_ = MappingId();
   return actuators_.restore();
 }
@@ -68,6 +75,7 @@ Status LivePlant::tune(ClusterId used, OppId opp) noexcept {
 Status LivePlant::apply(const policies::Action& action) {
   const boards::Mapping& mapping = board_.mappings[action.mapping.index()];
   if (action.mapping != placed_) {
+    if (running_) return fail(ErrorKind::kBusy, "the mapping cannot change while an inference runs", mapping.name);
     REINS_TRY(engine_.place(placements_[action.mapping.index()]));
     if (limits_cpus_) {
       // The quota is a share of the mapping's cores; 0 is no limit.
@@ -92,19 +100,59 @@ Status LivePlant::park(const policies::Action& action) {
 }
 
 Status LivePlant::start(LevelId level, const inference::TensorView& input) {
-  REINS_TRY(engine_.begin(input, level));
+  if (running_) return fail(ErrorKind::kBusy, "an inference runs already", "live plant");
+  {
+    const std::lock_guard<std::mutex> lock(run_mutex_);
+    if (closing_) return fail(ErrorKind::kGone, "this board has been put back", board_.name);
+    wanted_ = Run{level, input};
+  }
+  running_ = true;
+  begin_.notify_one();
+  return {};
+}
+
+void LivePlant::run() {
+  std::unique_lock<std::mutex> lock(run_mutex_);
+  for (;;) {
+    begin_.wait(lock, [this] { return closing_ || wanted_.has_value(); });
+    if (closing_) return;
+    const Run run = *std::exchange(wanted_, std::nullopt);
+    lock.unlock();
+    auto ended = infer(run);
+    lock.lock();
+    ended_ = std::move(ended);
+    lock.unlock();
+    bell().ring();
+    lock.lock();
+  }
+}
+
+Result<PlantCompletion> LivePlant::infer(const Run& run) {
+  REINS_TRY(engine_.begin(run.input, run.level));
   REINS_ASSIGN(const inference::Answer answer, engine_.finish());
   PlantCompletion completion;
   completion.level = answer.level;
   completion.predicted = answer.predicted;
   completion.probabilities.assign(answer.probabilities.begin(), answer.probabilities.end());
-  ended_ = std::move(completion);
-  return {};
+  return completion;
 }
 
-std::optional<PlantCompletion> LivePlant::poll_completion(double) { return std::exchange(ended_, std::nullopt); }
+Result<std::optional<PlantCompletion>> LivePlant::poll_completion(double) {
+  std::optional<Result<PlantCompletion>> ended;
+  {
+    const std::lock_guard<std::mutex> lock(run_mutex_);
+    ended = std::exchange(ended_, std::nullopt);
+  }
+  if (!ended.has_value()) return std::optional<PlantCompletion>();
+  running_ = false;
+  if (!ended->has_value()) return fail(ended->error());
+  return std::optional(std::move(**ended));
+}
 
-double LivePlant::next_event_s() { return ended_.has_value() ? now_s() : now_s() + options_.sample_s; }
+double LivePlant::next_event_s() {
+  const std::lock_guard<std::mutex> lock(run_mutex_);
+  return ended_.has_value() ? now_s() : now_s() + options_.sample_s;
+}
 
 bool LivePlant::poll_telemetry(double, Telemetry& out) {
   {
@@ -201,7 +249,7 @@ void LivePlant::sample_once() {
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   if (latest_.has_value() && latest_->power_w.has_value()) {
-    // While an inference ran nobody took the last round: its window is not lost.
+    // Nobody has taken the last round: its window is not lost.
     const double window_s = latest_->window_s + telemetry.window_s;
     telemetry.power_w =
         (*latest_->power_w * latest_->window_s + telemetry.power_w.value_or(0) * telemetry.window_s) / window_s;

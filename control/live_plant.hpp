@@ -15,9 +15,10 @@
 
 namespace reins::control {
 
-/// Threads: the loop's thread calls it; a sampling thread reads the sensors (an I2C read blocks for milliseconds), so
-/// that no decision waits for one. Caps are read where telemetry is taken: they belong to the actuators, and cost one
-/// read of a kernel file each.
+/// Threads: the loop's thread calls it; a thread of its own runs the engine, so that an operating point can change
+/// while an inference runs, and rings the bell at its end; a sampling thread reads the sensors (an I2C read blocks for
+/// milliseconds), so that no decision waits for one. Caps are read where telemetry is taken: they belong to the
+/// actuators, and cost one read of a kernel file each.
 class LivePlant final : public Plant {
  public:
   struct Options {
@@ -36,11 +37,10 @@ class LivePlant final : public Plant {
   Status park(const policies::Action& action) override;
   Status start(LevelId level, const inference::TensorView& input) override;
   bool poll_telemetry(double now_s, Telemetry& out) override;
-  std::optional<PlantCompletion> poll_completion(double now_s) override;
+  Result<std::optional<PlantCompletion>> poll_completion(double now_s) override;
   double next_event_s() override;
   std::optional<double> energy_j() override;
   bool emulated() const noexcept override { return false; }
-  bool runs_beside() const noexcept override { return false; }
   Status restore() override;
 
   /// True where the accounting rails have a sensor that answers: else no energy is claimed.
@@ -56,6 +56,12 @@ class LivePlant final : public Plant {
     std::uint64_t updates = 0;
     bool fresh = false;  ///< the device has spoken since the last window was closed
   };
+  struct Run {
+    LevelId level;
+    inference::TensorView input;
+  };
+  void run();
+  Result<PlantCompletion> infer(const Run& run);
   void sample();
   void sample_once();
   /// Adds what the rails drew since the last round; closes the window in `out` when every rail's device has spoken.
@@ -72,7 +78,7 @@ class LivePlant final : public Plant {
   std::vector<bool> tuned_;                       // by cluster: its frequency is ours to set
   bool limits_cpus_ = false;                      // some mapping has a quota
   MappingId placed_;
-  std::optional<PlantCompletion> ended_;
+  bool running_ = false;  // from start to the end's being polled: the engine is its thread's
   bool has_energy_ = false;
 
   // The sampling thread's own.
@@ -80,6 +86,13 @@ class LivePlant final : public Plant {
   double last_sample_s_ = 0;
   double window_j_ = 0, window_s_ = 0;
   std::thread sampler_;
+
+  std::thread runner_;
+  std::mutex run_mutex_;  // guards what follows
+  std::condition_variable begin_;
+  bool closing_ = false;
+  std::optional<Run> wanted_;
+  std::optional<Result<PlantCompletion>> ended_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;

@@ -60,6 +60,13 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   for (std::size_t l = 0; l < space.levels; ++l)
     level_ref_j_[l] = cost_where_fastest(LevelId(l)).value_or(energy_ref_j_);
 
+  bool any_measured = false;
+  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+    measured_[m] = profile.measured(MappingId(m));
+    any_measured = any_measured || measured_[m] != 0;
+  }
+  if (!any_measured) measured_.fill(~std::uint64_t{0});  // nothing is known of any point: none is better than another
+
   auto add = [this](std::string name, std::string unit, std::string normaliser) {
     spec_.features.push_back({std::move(name), std::move(unit), std::move(normaliser), false});
   };
@@ -138,7 +145,10 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
   for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
     const auto top = static_cast<std::int32_t>(space_.mappings[m].freq_khz.size()) - 1;
     const std::int32_t cap = std::clamp(facts.cap[space_.mappings[m].cluster.index()], 0, top);
-    mask.opps[m] = (std::uint64_t{2} << cap) - 1U;
+    mask.opps[m] = ((std::uint64_t{2} << cap) - 1U) & measured_[m];
+    // Below the lowest point that was measured there is nothing to offer: a cap there holds as far as it can.
+    if (mask.opps[m] == 0) mask.opps[m] = measured_[m] & (~measured_[m] + 1);
+    if (mask.opps[m] == 0) mask.mappings &= ~(1U << m);
   }
 
   Writer out(observation);

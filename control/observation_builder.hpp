@@ -39,6 +39,7 @@ class ObservationBuilder {
   double energy_ref_j_ = 1;
   std::array<double, policies::kMaxLevels> level_ref_j_{};
   bool any_dvfs_ = false;
+  std::array<std::uint64_t, policies::kMaxMappings> measured_{};  ///< the points that the mask may offer
 };
 
 }  // namespace reins::control

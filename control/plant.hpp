@@ -2,6 +2,9 @@
 // time.
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -18,34 +21,58 @@ struct PlantCompletion {
   std::vector<float> probabilities;
 };
 
-/// Threads: all calls from the loop's own thread. Times are seconds of `now_s()`.
+/// What a driver sleeps on. Rung from any thread; a ring while nobody waits ends the next wait.
+class Bell {
+ public:
+  void ring() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      rung_ = true;
+    }
+    wake_.notify_one();
+  }
+  /// Until it rings, at most `seconds`.
+  void wait(double seconds) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    wake_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return rung_; });
+    rung_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool rung_ = false;
+};
+
+/// Threads: all calls but those of the bell from the loop's own thread. Times are seconds of `now_s()`.
 class Plant {
  public:
   virtual ~Plant() = default;
   virtual double now_s() = 0;
-  /// Puts mapping and operating point in force; unused clusters go to their lowest point.
+  /// Puts mapping and operating point in force; unused clusters go to their lowest point. While an inference runs the
+  /// operating point takes effect at once. Errors: busy (another mapping while an inference runs).
   virtual Status apply(const policies::Action& action) = 0;
   virtual Status park(const policies::Action& action) = 0;
-  /// Runs (or begins) an inference. The end is told by `poll`.
+  /// Begins an inference. `input` stays where it is until the end is polled or the plant restored.
   virtual Status start(LevelId level, const inference::TensorView& input) = 0;
   /// What has happened by `now_s`: a new telemetry, the end of the inference; each once.
   virtual bool poll_telemetry(double now_s, Telemetry& out) = 0;
-  virtual std::optional<PlantCompletion> poll_completion(double now_s) = 0;
-  /// When to poll next at the latest.
+  /// Errors: those of the inference, which has ended then.
+  virtual Result<std::optional<PlantCompletion>> poll_completion(double now_s) = 0;
+  /// When to poll next at the latest; sooner when the bell rings.
   virtual double next_event_s() = 0;
   /// Energy of the accounting rails so far where the plant itself knows it (a counter, or the emulated truth).
   virtual std::optional<double> energy_j() = 0;
   virtual bool emulated() const noexcept = 0;
-  /// `start` returns at once, and `apply` takes effect while the inference runs.
-  virtual bool runs_beside() const noexcept = 0;
-  /// Puts the board back.
+  /// Puts the board back, when the inference under way has ended. Nothing starts behind it.
   virtual Status restore() = 0;
-};
 
-/// What of `config` holds on this plant: nothing is hurried where nothing runs beside the loop.
-inline RuntimeConfig config_for(const Plant& plant, RuntimeConfig config) noexcept {
-  config.shield.hurry = config.shield.hurry && plant.runs_beside();
-  return config;
-}
+  /// Rung at the end of an inference that `next_event_s` did not foretell; the driver's own other threads may ring it
+  /// too.
+  Bell& bell() noexcept { return bell_; }
+
+ private:
+  Bell bell_;
+};
 
 }  // namespace reins::control

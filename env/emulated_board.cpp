@@ -13,16 +13,58 @@ namespace {
 constexpr double kTiny = 1e-12;
 constexpr double kRounding = 1e-9;  // an idle state whose residency ends now has begun
 
+/// The measured point of `mapping` and `level` nearest to `opp`, the lower of two.
+const policies::ProfilePoint* nearest(const policies::Profile& table, MappingId mapping, LevelId level, OppId opp,
+                                      std::int32_t opps) noexcept {
+  for (std::int32_t away = 0; away < opps; ++away) {
+    for (const std::int32_t at : {opp.value - away, opp.value + away}) {
+      if (const policies::ProfilePoint* point = table.at(level, mapping, OppId(at))) return point;
+    }
+  }
+  return nullptr;
+}
+
+/// The point's time at the quantile `u` over its mean: straight lines through p50, p95 and p99, and no run beyond p99.
+/// Where the lowest run lies follows from the mean; where even p50 is too low for that, the mean is kept by scaling.
+double time_factor(const policies::ProfilePoint& point, double u) noexcept {
+  if (point.p50_s <= 0) return 1;
+  const double p50 = point.p50_s;
+  const double p95 = std::max(point.p95_s, p50);
+  const double p99 = std::max(point.p99_s, p95);
+  const double above = 0.45 * (p50 + p95) / 2 + 0.04 * (p95 + p99) / 2 + 0.01 * p99;
+  const double least = std::clamp(4 * (point.latency_s - above) - p50, 0.0, p50);
+  const double mean = 0.5 * (least + p50) / 2 + above;
+  const double time = u < 0.5    ? std::lerp(least, p50, u / 0.5)
+                      : u < 0.95 ? std::lerp(p50, p95, (u - 0.5) / 0.45)
+                      : u < 0.99 ? std::lerp(p95, p99, (u - 0.95) / 0.04)
+                                 : p99;
+  return time / mean;
+}
+
 }  // namespace
 
-EmulatedBoard::EmulatedBoard(const boards::Board& board, std::span<const inference::LevelFacts> levels)
-    : board_(&board), levels_(levels.size()) {
+EmulatedBoard::EmulatedBoard(const boards::Board& board, std::span<const inference::LevelFacts> levels,
+                             const policies::Profile* table)
+    : board_(&board), levels_(levels.size()), table_(table) {
   for (std::size_t m = 0; m < board.mappings.size(); ++m) {
     auto& of_mapping = time_s_.emplace_back();
     for (const inference::LevelFacts& level : levels) {
       auto& of_level = of_mapping.emplace_back();
       for (std::size_t o = 0; o < board.cluster_of(MappingId(m)).opps.size(); ++o) {
         of_level.push_back(boards::inference_time_s(board, MappingId(m), OppId(o), level.layers));
+      }
+    }
+  }
+  for (std::size_t m = 0; table != nullptr && m < board.mappings.size(); ++m) {
+    auto& of_mapping = points_.emplace_back(levels.size());
+    const std::size_t opps = board.cluster_of(MappingId(m)).opps.size();
+    for (std::size_t l = 0; l < levels.size(); ++l) {
+      for (std::size_t o = 0; o < opps; ++o) {
+        const policies::ProfilePoint* point =
+            nearest(*table, MappingId(m), LevelId(l), OppId(o), static_cast<std::int32_t>(opps));
+        REINS_ASSERT(point != nullptr);
+        time_s_[m][l][o] = point->latency_s;
+        of_mapping[l].push_back(*point);
       }
     }
   }
@@ -59,6 +101,7 @@ EmulatedBoard::EmulatedBoard(const boards::Board& board, std::span<const inferen
       }
     }
   }
+  if (table != nullptr) has_power_sensor_ = table->has_idle() && table->has_energy();
   reset(0, {});
 }
 
@@ -92,6 +135,10 @@ void EmulatedBoard::reset(double now_s, const BoardConditions& conditions) {
 void EmulatedBoard::draw_noise() noexcept {
   next_noise_ = 1;
   if (!conditions_.noise) return;
+  if (table_ != nullptr) {
+    next_noise_ = rng_.uniform();  // a quantile
+    return;
+  }
   // Drawn for the widest sigma and scaled when used, so that the stream does not depend on the mapping.
   next_noise_ = std::clamp(rng_.normal(), -3.0, 3.0);
 }
@@ -182,13 +229,27 @@ void EmulatedBoard::start(LevelId level) noexcept {
   busy_ = true;
   level_ = level;
   remaining_ = 1;
-  noise_ = conditions_.noise ? 1 + cluster.time.noise_sigma * next_noise_ : 1;
+  noise_ = next_factor(mapping_, level, clusters_[c].next.value_or(clusters_[c].opp));
   draw_noise();
   stall_until_s_ = now_s_ + delay_s;
 }
 
 double EmulatedBoard::contention(MappingId mapping) const noexcept {
   return 1 + board_->contention * conditions_.others_util[board_->mappings[mapping.index()].cluster.index()];
+}
+
+double EmulatedBoard::next_factor(MappingId mapping, LevelId level, OppId opp) const noexcept {
+  if (!conditions_.noise) return 1;
+  if (table_ != nullptr) return time_factor(points_[mapping.index()][level.index()][opp.index()], next_noise_);
+  return 1 + board_->cluster_of(mapping).time.noise_sigma * next_noise_;
+}
+
+double EmulatedBoard::table_power_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept {
+  if (!has_power_sensor_) return 0;
+  // The board before its first action idles as the Runtime takes it to.
+  if (!mapping.valid()) return *table_->idle_w(MappingId(0), OppId(0));
+  if (!level.has_value()) return *table_->idle_w(mapping, opp);
+  return *points_[mapping.index()][level->index()][opp.index()].power_w;
 }
 
 double EmulatedBoard::mean_time_s(MappingId mapping, LevelId level, OppId opp) const noexcept {
@@ -212,6 +273,10 @@ double EmulatedBoard::cluster_power_w(std::size_t c) const noexcept {
 }
 
 double EmulatedBoard::power_w() const noexcept {
+  if (table_ != nullptr) {
+    const OppId opp = mapping_.valid() ? clusters_[board_->mappings[mapping_.index()].cluster.index()].opp : OppId(0);
+    return table_power_w(mapping_, opp, busy_ ? std::optional(level_) : std::nullopt);
+  }
   double power_w = accounted_constant_w_;
   for (std::size_t c = 0; c < clusters_.size(); ++c) {
     if (clusters_[c].accounted) power_w += cluster_power_w(c);
@@ -221,6 +286,7 @@ double EmulatedBoard::power_w() const noexcept {
 }
 
 double EmulatedBoard::power_if_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept {
+  if (table_ != nullptr) return table_power_w(mapping, opp, level);
   double power_w = accounted_constant_w_;
   for (std::size_t c = 0; c < clusters_.size(); ++c) {
     if (!clusters_[c].accounted) continue;
@@ -262,7 +328,7 @@ void EmulatedBoard::advance(double to_s) noexcept {
   if (dt_s > 0) {
     const double accounted_w = power_w();
     double heat_w = 0;
-    for (std::size_t c = 0; c < clusters_.size(); ++c) heat_w += cluster_power_w(c);
+    for (std::size_t c = 0; table_ == nullptr && c < clusters_.size(); ++c) heat_w += cluster_power_w(c);
     energy_j_ += accounted_w * dt_s;
     window_j_ += accounted_w * dt_s;
     if (busy_) {
@@ -277,7 +343,10 @@ void EmulatedBoard::advance(double to_s) noexcept {
           static_cast<double>(cluster.opps[clusters_[c].opp.index()].freq_khz) / static_cast<double>(cluster.max_khz());
       task_.advance(dt_s, busy_, freq_scale, cluster.capacity / 1024);
     }
-    temperature_c_ = boards::temperature_after_c(board_->thermal, temperature_c_, conditions_.ambient_c, heat_w, dt_s);
+    if (table_ == nullptr) {
+      temperature_c_ =
+          boards::temperature_after_c(board_->thermal, temperature_c_, conditions_.ambient_c, heat_w, dt_s);
+    }
     now_s_ = to_s;
   }
   for (ClusterState& state : clusters_) {
@@ -292,9 +361,10 @@ void EmulatedBoard::advance(double to_s) noexcept {
   if (next_sense_s_ <= now_s_ + kTiny) sense();
   if (next_poll_s_ <= now_s_ + kTiny) {
     next_poll_s_ += board_->thermal.poll_s;
-    const int step = temperature_c_ > board_->thermal.throttle_c  ? -1
-                     : temperature_c_ < board_->thermal.release_c ? 1
-                                                                  : 0;
+    const int step = table_ != nullptr                             ? 0
+                     : temperature_c_ > board_->thermal.throttle_c ? -1
+                     : temperature_c_ < board_->thermal.release_c  ? 1
+                                                                   : 0;
     for (std::size_t c = 0; c < clusters_.size() && step != 0; ++c) {
       const auto& throttled = board_->thermal.throttled;
       if (std::find(throttled.begin(), throttled.end(), board_->clusters[c].name) == throttled.end()) continue;

@@ -13,7 +13,7 @@
 #include "control/telemetry.hpp"
 #include "core/rng.hpp"
 #include "inference/api/engine.hpp"
-#include "policies/action.hpp"
+#include "policies/profile.hpp"
 
 namespace reins::env {
 
@@ -32,10 +32,16 @@ struct BoardConditions {
 /// Deterministic given board, levels, conditions and the calls made. Between events everything but the temperature is
 /// constant, so energy is integrated exactly but for leakage, whose temperature is taken at the start of each piece (at
 /// most one sensor period long).
+/// With a measured table it replays: a run's time is drawn from its point's distribution, power is the point's (idle:
+/// the table's idle power), and the temperature stays what the episode began with. What no table holds, a switch's and
+/// a migration's time, others' load and the sensor, is the board's. A point that was not measured runs as the nearest
+/// one that was.
 class EmulatedBoard {
  public:
-  /// Keeps references to `board`; `levels` is read here only.
-  EmulatedBoard(const boards::Board& board, std::span<const inference::LevelFacts> levels);
+  /// Keeps references to `board` and `table`, which has each mapping's every level at some point; `levels` is read here
+  /// only.
+  EmulatedBoard(const boards::Board& board, std::span<const inference::LevelFacts> levels,
+                const policies::Profile* table = nullptr);
 
   void reset(double now_s, const BoardConditions& conditions);
   double now_s() const noexcept { return now_s_; }
@@ -68,8 +74,8 @@ class EmulatedBoard {
   bool busy() const noexcept { return busy_; }
   /// Mean time alone, without noise, contention or delays, seconds.
   double mean_time_s(MappingId mapping, LevelId level, OppId opp) const noexcept;
-  /// Noise factor that the next inference will get.
-  double next_noise() const noexcept { return next_noise_; }
+  /// What the next inference's time will be multiplied with.
+  double next_factor(MappingId mapping, LevelId level, OppId opp) const noexcept;
   /// Power of the accounting rails, watts, if `mapping` ran (or, without a level, idled) at `opp` with all other
   /// clusters at their lowest point, at the present temperature.
   double power_if_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept;
@@ -93,6 +99,7 @@ class EmulatedBoard {
   };
   void want(std::size_t cluster, OppId opp) noexcept;
   double cluster_power_w(std::size_t cluster) const noexcept;
+  double table_power_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept;
   double rate_per_s() const noexcept;  // progress of the running inference
   double traffic_w(std::size_t rail) const noexcept;
   void tick() noexcept;
@@ -106,9 +113,11 @@ class EmulatedBoard {
 
   const boards::Board* board_;
   std::size_t levels_ = 0;
-  std::vector<std::vector<std::vector<double>>> time_s_;  // [mapping][level][opp]
-  std::vector<double> bytes_;                             // [level]
-  std::vector<bool> rail_counts_;                         // rail is inside the accounting
+  std::vector<std::vector<std::vector<double>>> time_s_;                  // [mapping][level][opp]
+  const policies::Profile* table_ = nullptr;                              // null: physics
+  std::vector<std::vector<std::vector<policies::ProfilePoint>>> points_;  // [mapping][level][opp], of the table
+  std::vector<double> bytes_;                                             // [level]
+  std::vector<bool> rail_counts_;                                         // rail is inside the accounting
   double accounted_constant_w_ = 0;
   double accounted_j_per_byte_ = 0;
   double sensor_period_s_ = 0.2;

@@ -49,11 +49,10 @@ bool EmulatedPlant::poll_telemetry(double now_s, control::Telemetry& out) {
   return board_.take_telemetry(out);
 }
 
-std::optional<control::PlantCompletion> EmulatedPlant::poll_completion(double now_s) {
+Result<std::optional<control::PlantCompletion>> EmulatedPlant::poll_completion(double now_s) {
   catch_up(now_s);
-  if (!ended_.has_value()) return std::nullopt;
-  ended_.reset();
-  return answer_;
+  if (!std::exchange(ended_, std::nullopt).has_value()) return std::optional<control::PlantCompletion>();
+  return std::optional(answer_);
 }
 
 double EmulatedPlant::next_event_s() { return board_.next_event_s(); }

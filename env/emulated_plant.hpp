@@ -19,11 +19,10 @@ class EmulatedPlant final : public control::Plant {
   Status park(const policies::Action& action) override;
   Status start(LevelId level, const inference::TensorView& input) override;
   bool poll_telemetry(double now_s, control::Telemetry& out) override;
-  std::optional<control::PlantCompletion> poll_completion(double now_s) override;
+  Result<std::optional<control::PlantCompletion>> poll_completion(double now_s) override;
   double next_event_s() override;
   std::optional<double> energy_j() override { return board_.energy_j(); }
   bool emulated() const noexcept override { return true; }
-  bool runs_beside() const noexcept override { return true; }
   Status restore() override { return {}; }
 
  private:

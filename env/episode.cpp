@@ -11,7 +11,7 @@ constexpr double kNever = std::numeric_limits<double>::infinity();
 }  // namespace
 
 Episode::Episode(const World& world, const control::RuntimeConfig& config)
-    : world_(world), config_(config), board_(*world.board, *world.levels) {
+    : world_(world), config_(config), board_(*world.board, *world.levels, world.replay ? world.profile : nullptr) {
   runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
 }
 

@@ -1,4 +1,5 @@
-// env/episode.hpp: the emulated driver: one Runtime on one EmulatedBoard through one trace, in virtual time.
+// env/episode.hpp: the emulated and the replay driver: one Runtime on one EmulatedBoard through one trace, in virtual
+// time.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,7 @@ struct World {
   const policies::Profile* profile = nullptr;
   const std::vector<inference::LevelFacts>* levels = nullptr;
   const inference::Answers* answers = nullptr;  ///< null: no right or wrong answers, validated accuracy only
+  bool replay = false;  ///< times and power are drawn from `profile`, not from the board's physics
 };
 
 /// A point of the time line that the report draws; one per reply and one per sensor update.
@@ -64,7 +66,8 @@ struct EpisodeResult {
 /// The goals in force once `row` has come: what it leaves out stays as it was.
 policies::Goals goals_after(policies::Goals goals, const data::TraceRow& row) noexcept;
 
-/// One Runtime through one trace, stopped at every decision: emulated in virtual time, or live on this machine.
+/// One Runtime through one trace, stopped at every decision: emulated or replayed in virtual time, or live on this
+/// machine.
 class TraceRun {
  public:
   virtual ~TraceRun() = default;
@@ -83,7 +86,8 @@ class TraceRun {
   virtual double now_s() const noexcept = 0;
 };
 
-/// The emulated TraceRun. `run_to_decision` lets a policy loop (`run_episode`) and a step-wise environment share it.
+/// The TraceRun in virtual time. `run_to_decision` lets a policy loop (`run_episode`) and a step-wise environment share
+/// it.
 class Episode final : public TraceRun {
  public:
   Episode(const World& world, const control::RuntimeConfig& config);

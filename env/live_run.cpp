@@ -1,8 +1,6 @@
 #include "env/live_run.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <thread>
 
 namespace reins::env {
 namespace {
@@ -13,7 +11,7 @@ constexpr double kSpin_s = 0.0002;
 
 LiveRun::LiveRun(const World& world, const control::RuntimeConfig& config, control::Plant& plant,
                  const data::ImageSet& images)
-    : world_(world), config_(control::config_for(plant, config)), plant_(plant), images_(images) {
+    : world_(world), config_(config), plant_(plant), images_(images) {
   runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
 }
 
@@ -73,7 +71,6 @@ Result<bool> LiveRun::next_decision() {
     const double now_s = now();
     control::Telemetry telemetry;
     while (plant_.poll_telemetry(now_s + offset_s_, telemetry)) runtime_->sensed(now_s, telemetry);
-    // What fell due while the engine ran has been waiting since then.
     if (next_row_ < trace_->rows.size() && trace_->rows[next_row_].time_s <= now_s) {
       const data::TraceRow& row = trace_->rows[next_row_++];
       runtime_->set_goals(goals_after(runtime_->goals(), row));
@@ -85,19 +82,20 @@ Result<bool> LiveRun::next_decision() {
       REINS_TRY(carry_out(effects));
       continue;
     }
-    if (const auto ended = plant_.poll_completion(now_s + offset_s_)) {
+    REINS_ASSIGN(const auto ended, plant_.poll_completion(now_s + offset_s_));
+    if (ended.has_value()) {
       runtime_->complete(now_s, ended->level, effects);
       REINS_TRY(carry_out(effects));
       continue;
     }
     runtime_->advance(now_s, effects);
     REINS_TRY(carry_out(effects));
-    if (now_s >= trace_->end_s || (next_row_ >= trace_->rows.size() && !runtime_->busy())) return false;
+    if (!runtime_->busy() && (now_s >= trace_->end_s || next_row_ >= trace_->rows.size())) return false;
     double until_s = std::min(runtime_->next_event_s(), plant_.next_event_s() - offset_s_);
     if (next_row_ < trace_->rows.size()) until_s = std::min(until_s, trace_->rows[next_row_].time_s);
     // A sleep ends tens of microseconds late: the last stretch is spun, so that a request is not late before it begins.
     const double nap_s = std::min(until_s - now_s, 0.05) - kSpin_s;
-    if (nap_s > 0) std::this_thread::sleep_for(std::chrono::duration<double>(nap_s));
+    if (nap_s > 0) plant_.bell().wait(nap_s);
   }
   return true;
 }

@@ -7,8 +7,8 @@
 
 namespace reins::env {
 
-/// Plays a trace against a plant, single-threaded: while an inference runs, requests that fall due are taken in
-/// afterwards, with the times at which they were due. The clock is the plant's; waiting sleeps.
+/// Plays a trace against a plant; requests that fall due while an inference runs join behind it. The clock is the
+/// plant's; waiting sleeps until the plant's bell. The trace ends when nothing runs any more.
 class LiveRun final : public TraceRun {
  public:
   /// Keeps references. `images`: what requests carry; not empty.

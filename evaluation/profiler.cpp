@@ -1,5 +1,6 @@
 #include "evaluation/profiler.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <thread>
@@ -26,8 +27,9 @@ Result<double> run_once(control::Plant& plant, LevelId level, const inference::T
   REINS_TRY(plant.start(level, input));
   for (;;) {
     const double now_s = plant.now_s();
-    if (plant.poll_completion(now_s).has_value()) return now_s - began_s;
-    std::this_thread::sleep_for(std::chrono::microseconds(50));
+    REINS_ASSIGN(const auto ended, plant.poll_completion(now_s));
+    if (ended.has_value()) return plant.now_s() - began_s;
+    plant.bell().wait(std::clamp(plant.next_event_s() - now_s, 0.0, 0.05));
   }
 }
 

@@ -82,11 +82,14 @@ std::string tiles_of(const std::vector<Headline>& headlines) {
     }
     if (shown == nullptr || oracle == nullptr) continue;
     const std::string end = ", floors " + headline.floors + "; ceiling ";
-    tiles += tile(saved(shown->to_kernel), "less energy than schedutil, full network" + end + saved(oracle->to_kernel),
-                  shown->miss_over_kernel);
-    tiles += tile(saved(shown->to_best_static),
-                  "less energy than the best static setting" + end + saved(oracle->to_best_static),
-                  shown->miss_over_best_static);
+    if (shown->to_kernel.n > 0)
+      tiles +=
+          tile(saved(shown->to_kernel), "less energy than schedutil, full network" + end + saved(oracle->to_kernel),
+               shown->miss_over_kernel);
+    if (shown->to_best_static.n > 0)
+      tiles += tile(saved(shown->to_best_static),
+                    "less energy than the best static setting" + end + saved(oracle->to_best_static),
+                    shown->miss_over_best_static);
   }
   return tiles.empty() ? tiles : "<div class=\"tiles\">" + tiles + "</div>\n";
 }
@@ -148,7 +151,10 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
       "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>Reins: " +
       escaped(title) + "</title>\n<style>" + std::string(kStyle) + "</style></head>\n<body><main>\n";
-  html += "<h1>Reins on " + escaped(title) + (evaluation.emulated ? "<span class=\"badge\">emulated</span>" : "") +
+  html += "<h1>Reins on " + escaped(title) +
+          (evaluation.emulated            ? "<span class=\"badge\">emulated</span>"
+           : !evaluation.replayed.empty() ? "<span class=\"badge\">replayed</span>"
+                                          : "") +
           "</h1>\n";
   html += "<p class=\"mute\">Policies side by side on the same traces and seeds.</p>\n";
   const std::vector<Headline> headlines = headlines_of(evaluation);
@@ -157,6 +163,11 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
   if (evaluation.emulated) {
     html += fact("board", "emulated: times, power and heat come from the board file's physics, in virtual time" +
                               std::string(evaluation.board_provisional ? " (provisional)" : ""));
+  }
+  if (!evaluation.replayed.empty()) {
+    html +=
+        fact("board", "replayed: times and power are drawn from " + evaluation.replayed + ", in virtual time; no heat");
+    html += fact("left out", evaluation.left_out);
   }
   if (!evaluation.board_notes.empty()) html += fact("notes", evaluation.board_notes);
   html += fact("energy", rails.empty() ? "no accounting rail: no energy is claimed"
@@ -183,8 +194,9 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
   html += "<h2>Latency, energy, accuracy</h2>\n" + front_figure(evaluation, world);
   html += "<h2>Every cell</h2>\n" + scrolled(cells_table(evaluation));
   html += "<h2>Every row</h2>\n" + scrolled(summary_table(evaluation, true));
-  html += "<footer>Best static: the cheapest fixed setting or governor in hindsight, per trace, that misses at most " +
-          fixed(100 * evaluation.best_static_miss, 0) +
+  html += "<footer>Best static: the cheapest fixed setting" +
+          std::string(evaluation.replayed.empty() ? " or governor" : "") +
+          " in hindsight, per trace, that misses at most " + fixed(100 * evaluation.best_static_miss, 0) +
           " %; where none does, the one that misses least. Pareto: profiled front, margin " +
           fixed(100 * evaluation.pareto_margin, 0) + " %. Oracle: myopic, true physics and queue known.</footer>\n";
   return html + "</main></body></html>\n";

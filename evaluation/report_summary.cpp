@@ -67,6 +67,8 @@ bool is_main(const Row& row) {
 }  // namespace
 
 std::string heat_in_words(const Evaluation& evaluation) {
+  if (!evaluation.replayed.empty())
+    return "not in a profile: every trace stays at " + fixed(evaluation.start_c, 0) + " °C";
   std::string text = "every trace in air of " + fixed(evaluation.ambient_c, 0) + " °C, from " +
                      fixed(evaluation.start_c, 0) + " °C; the shield predicts ";
   if (evaluation.shield_ambient_c == evaluation.ambient_c) return text + "with the same air";

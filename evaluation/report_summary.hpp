@@ -15,8 +15,10 @@ namespace reins::evaluation {
 struct Evaluation {
   std::string board, board_title, board_notes;
   bool board_provisional = false;
-  bool emulated = true;  ///< times, power and heat are the emulator's
-  std::vector<std::string> accounting_rails;
+  bool emulated = true;                       ///< times, power and heat are the emulator's
+  std::string replayed;                       ///< the profile that times and power were drawn from; empty: none
+  std::string left_out;                       ///< rows that a table cannot have, and why; empty: none
+  std::vector<std::string> accounting_rails;  ///< none: no energy is claimed
   std::string network, dataset;
   double full_latency_s = 0;          ///< fastest latency of the full network on this board
   std::string answers;                ///< where right and wrong answers come from; empty: validated accuracy only

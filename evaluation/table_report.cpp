@@ -40,9 +40,11 @@ std::string joined(const std::vector<std::string>& parts, std::string_view betwe
 std::string preamble_text(const Evaluation& evaluation) {
   std::string text;
   text += "board     " + (evaluation.board_title.empty() ? evaluation.board : evaluation.board_title);
-  text += evaluation.emulated
-              ? ": EMULATED (times, power and heat come from the board file's physics, in virtual time)\n"
-              : "\n";
+  if (evaluation.emulated)
+    text += ": EMULATED (times, power and heat come from the board file's physics, in virtual time)";
+  if (!evaluation.replayed.empty())
+    text += ": REPLAYED (times and power are drawn from " + evaluation.replayed + ", in virtual time; no heat)";
+  text += "\n";
   if (evaluation.board_provisional) text += "          provisional; " + evaluation.board_notes + "\n";
   text += "energy    " +
           (evaluation.accounting_rails.empty()
@@ -55,6 +57,7 @@ std::string preamble_text(const Evaluation& evaluation) {
       "\n";
   text += "traces    " + evaluation.traces + "\n";
   text += "heat      " + heat_in_words(evaluation) + "\n";
+  if (!evaluation.left_out.empty()) text += "left out  " + evaluation.left_out + "\n";
   return text;
 }
 
@@ -86,10 +89,11 @@ Table summary_table(const Evaluation& evaluation, bool all_rows) {
       note += (note.empty() ? "" : ", ") + std::string("in ") + std::to_string(row.cells) + " of " +
               std::to_string(evaluation.cells.size()) + " cells";
     }
-    table.add({row.name, shown(row.at(Metric::kEnergy), kMilli, 1), shown(row.at(Metric::kMissRate), kPercent, 2),
-               shown(row.to_kernel, 1, 3), shown(row.to_best_static, 1, 3), shown(row.to_oracle, 1, 3),
-               shown(row.at(Metric::kP50), kMilli, 0), shown(row.at(Metric::kP95), kMilli, 0),
-               shown(row.at(Metric::kP99), kMilli, 0), shown(row.at(Metric::kAccuracy), kPercent, 2),
+    table.add({row.name, evaluation.accounting_rails.empty() ? "-" : shown(row.at(Metric::kEnergy), kMilli, 1),
+               shown(row.at(Metric::kMissRate), kPercent, 2), shown(row.to_kernel, 1, 3),
+               shown(row.to_best_static, 1, 3), shown(row.to_oracle, 1, 3), shown(row.at(Metric::kP50), kMilli, 0),
+               shown(row.at(Metric::kP95), kMilli, 0), shown(row.at(Metric::kP99), kMilli, 0),
+               shown(row.at(Metric::kAccuracy), kPercent, 2),
                evaluation.answers.empty() ? "-" : shown(row.at(Metric::kMeasuredAccuracy), kPercent, 2),
                shown(row.at(Metric::kFloorKept), kPercent, 1), shown(row.at(Metric::kReward), 1, 3),
                shown(row.at(Metric::kSwitches), 1, 2), shown(row.at(Metric::kInterventions), 1, 2), note});
@@ -151,7 +155,8 @@ Table cells_table(const Evaluation& evaluation) {
     std::vector<std::string> cells = {format_number(result.cell.load), result.cell.arrivals, result.cell.targets,
                                       result.cell.floors};
     auto add_row = [&](const std::vector<std::string>& names) {
-      cells.push_back(shown(metric_in(result, names, Metric::kEnergy), kMilli, 1));
+      cells.push_back(
+          evaluation.accounting_rails.empty() ? "-" : shown(metric_in(result, names, Metric::kEnergy), kMilli, 1));
       cells.push_back(shown(metric_in(result, names, Metric::kMissRate), kPercent, 2));
     };
     for (const std::string& name :
@@ -184,10 +189,10 @@ std::string evaluation_text(const Evaluation& evaluation, bool all_rows) {
     text += "\n" + headline_title(headline) + "\n" + headline_table(headline).text();
   }
   text += "\nEvery cell\n" + cells_table(evaluation).text();
-  text +=
-      "\nbest static: the cheapest of all fixed settings and governors in hindsight, per trace, that misses at most " +
-      fixed(evaluation.best_static_miss * kPercent, 0) + " %; pareto: profiled front, margin " +
-      fixed(evaluation.pareto_margin * kPercent, 0) + " %\n";
+  text += "\nbest static: the cheapest of all fixed settings" +
+          std::string(evaluation.replayed.empty() ? " and governors" : "") +
+          " in hindsight, per trace, that misses at most " + fixed(evaluation.best_static_miss * kPercent, 0) +
+          " %; pareto: profiled front, margin " + fixed(evaluation.pareto_margin * kPercent, 0) + " %\n";
   return text;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "control/live_board.hpp"
 #include "core/stats.hpp"
 #include "env/emulated_board.hpp"
 
@@ -94,7 +95,7 @@ policies::Profile profile_emulated(const boards::Board& board, const policies::A
 
 Result<std::unique_ptr<Workbench>> Workbench::make(boards::Board board, inference::NetworkFacts network,
                                                    std::optional<inference::Answers> answers,
-                                                   const std::optional<std::filesystem::path>& profile) {
+                                                   const std::optional<std::filesystem::path>& profile, bool replay) {
   std::unique_ptr<Workbench> bench(new Workbench());
   if (network.levels.empty()) return fail(ErrorKind::kGarbled, "the network has no levels", network.name);
   if (answers.has_value() && answers->levels() != network.levels.size()) {
@@ -102,17 +103,32 @@ Result<std::unique_ptr<Workbench>> Workbench::make(boards::Board board, inferenc
                 network.name, "record them again with 'reins net eval --record'");
   }
   REINS_ASSIGN(bench->space_, policies::ActionSpace::make(board, network.levels.size()));
+  if (replay) {
+    REINS_ASSIGN(const policies::Profile table, policies::Profile::read(bench->space_, *profile));
+    std::vector<boards::Mapping> kept;
+    for (std::size_t m = 0; m < board.mappings.size(); ++m) {
+      if (table.measured(MappingId(m)) != 0) kept.push_back(board.mappings[m]);
+    }
+    if (kept.empty()) {
+      return fail(ErrorKind::kGarbled, "no mapping has a point at which every level was measured", profile->native(),
+                  "measure again with 'reins profile'");
+    }
+    control::keep_mappings(board, std::move(kept));
+    board.tick_s = 0;  // no kernel, no governor
+    REINS_ASSIGN(bench->space_, policies::ActionSpace::make(board, network.levels.size()));
+  }
+  bench->replay_ = replay;
   bench->board_ = std::move(board);
   bench->network_ = std::move(network);
   bench->answers_ = std::move(answers);
   if (profile.has_value()) {
-    REINS_ASSIGN(bench->profile_, policies::Profile::read(bench->space_, *profile));
+    REINS_ASSIGN(bench->profile_, policies::Profile::read(bench->space_, *profile, replay));
     if (!bench->profile_.network_fingerprint.empty() &&
         bench->profile_.network_fingerprint != bench->network_.fingerprint) {
       return fail(ErrorKind::kMismatch, "the profile was measured with another network", profile->native(),
                   "measure again with 'reins profile'");
     }
-    if (!bench->profile_.complete()) {
+    if (!replay && !bench->profile_.complete()) {
       return fail(ErrorKind::kGarbled, "the profile lacks some level x mapping x operating point", profile->native(),
                   "measure again with 'reins profile'");
     }
@@ -123,7 +139,7 @@ Result<std::unique_ptr<Workbench>> Workbench::make(boards::Board board, inferenc
 }
 
 env::World Workbench::world() const noexcept {
-  return {&board_, &space_, &profile_, &network_.levels, answers_.has_value() ? &*answers_ : nullptr};
+  return {&board_, &space_, &profile_, &network_.levels, answers_.has_value() ? &*answers_ : nullptr, replay_};
 }
 
 double Workbench::full_latency_s() const noexcept { return profile_.fastest_s(LevelId(network_.levels.size() - 1)); }

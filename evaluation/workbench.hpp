@@ -18,10 +18,13 @@ class Workbench {
  public:
   /// `network`: the facts of the network to place on the board (see inference::read_facts). `answers` may be absent;
   /// where given, its levels must be the network's. `profile`: a CSV measured before; absent: the emulated board is
-  /// profiled through its sensors. Errors: mismatch (profile or answers of another network or board).
+  /// profiled through its sensors. `replay`: runs are drawn from the profile, which may lack points then: a mapping
+  /// that it does not hold is none of the board's, as where an engine refused it, and no governor runs. Errors:
+  /// mismatch (profile or answers of another network or board); garbled (a profile that lacks points).
   static Result<std::unique_ptr<Workbench>> make(boards::Board board, inference::NetworkFacts network,
                                                  std::optional<inference::Answers> answers,
-                                                 const std::optional<std::filesystem::path>& profile);
+                                                 const std::optional<std::filesystem::path>& profile,
+                                                 bool replay = false);
 
   Workbench(const Workbench&) = delete;
   Workbench& operator=(const Workbench&) = delete;
@@ -32,6 +35,8 @@ class Workbench {
   const policies::Profile& profile() const noexcept { return profile_; }
   const std::optional<inference::Answers>& answers() const noexcept { return answers_; }
   env::World world() const noexcept;
+  /// What is drawn from a profile has an energy only where that has all of it, idle included.
+  bool has_energy() const noexcept { return !replay_ || (profile_.has_energy() && profile_.has_idle()); }
   /// Fastest latency of the full network, seconds.
   double full_latency_s() const noexcept;
 
@@ -42,6 +47,7 @@ class Workbench {
   std::optional<inference::Answers> answers_;
   policies::ActionSpace space_;
   policies::Profile profile_;
+  bool replay_ = false;
 };
 
 /// Measures every level x mapping x operating point of the emulated board as one would on the real one: inferences back

@@ -99,6 +99,20 @@ bool Profile::complete() const noexcept {
   return !points_.empty() && std::all_of(points_.begin(), points_.end(), [](const auto& p) { return p.has_value(); });
 }
 
+std::uint64_t Profile::measured(MappingId mapping) const noexcept {
+  std::uint64_t all = 0;
+  for (std::size_t o = 0; o < opps_[mapping.index() + 1] - opps_[mapping.index()]; ++o) {
+    bool every = levels_ > 0;
+    for (std::size_t l = 0; l < levels_; ++l) every = every && at(LevelId(l), mapping, OppId(o)) != nullptr;
+    if (every) all |= std::uint64_t{1} << o;
+  }
+  return all;
+}
+
+bool Profile::has_idle() const noexcept {
+  return !idle_.empty() && std::all_of(idle_.begin(), idle_.end(), [](const auto& w) { return w.has_value(); });
+}
+
 bool Profile::has_energy() const noexcept {
   bool any = false;
   for (const auto& point : points_) {
@@ -168,12 +182,13 @@ Status Profile::write(const ActionSpace& space, const std::filesystem::path& pat
   return write_file_atomic(path, format(space));
 }
 
-Result<Profile> Profile::read(const ActionSpace& space, const std::filesystem::path& path) {
+Result<Profile> Profile::read(const ActionSpace& space, const std::filesystem::path& path, bool skip_others) {
   REINS_ASSIGN(const std::string bytes, read_file(path, std::size_t{64} << 20));
-  return parse(space, bytes, path.native());
+  return parse(space, bytes, path.native(), skip_others);
 }
 
-Result<Profile> Profile::parse(const ActionSpace& space, std::string_view text, std::string_view where) {
+Result<Profile> Profile::parse(const ActionSpace& space, std::string_view text, std::string_view where,
+                               bool skip_others) {
   REINS_ASSIGN(const CsvTable table, CsvTable::parse(text, where));
   Profile profile(space);
   profile.board.clear();
@@ -198,7 +213,9 @@ Result<Profile> Profile::parse(const ActionSpace& space, std::string_view text, 
     REINS_ASSIGN(const long long level, table.integer(row, "level"));
     REINS_ASSIGN(const std::string_view name, table.text(row, "mapping"));
     REINS_ASSIGN(const long long freq_khz, table.integer(row, "freq_khz"));
-    REINS_ASSIGN(const MappingId mapping, mapping_named(space, name, place));
+    const auto named = mapping_named(space, name, place);
+    if (!named.has_value() && skip_others) continue;
+    REINS_ASSIGN(const MappingId mapping, named);
     REINS_ASSIGN(const OppId opp, opp_at(space, mapping, freq_khz, place));
     REINS_ASSIGN(const std::optional<double> power_w, optional_number(table, row, "power_w"));
     if (level == 0) {

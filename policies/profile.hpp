@@ -52,6 +52,10 @@ class Profile {
   /// Every level x mapping x operating point is there.
   bool complete() const noexcept;
   bool has_energy() const noexcept;
+  /// Power of every idle point.
+  bool has_idle() const noexcept;
+  /// The operating points of `mapping` at which every level was measured, one bit each.
+  std::uint64_t measured(MappingId mapping) const noexcept;
   double accuracy(LevelId level) const noexcept;
   std::size_t levels() const noexcept { return levels_; }
   std::size_t mappings() const noexcept { return mappings_; }
@@ -65,9 +69,10 @@ class Profile {
   std::string format(const ActionSpace& space) const;
   Status write(const ActionSpace& space, const std::filesystem::path& path) const;
   /// Binds rows to `space` by mapping name and frequency. Errors: mismatch (another board, a mapping or frequency that
-  /// it does not have), garbled (with line and column).
-  static Result<Profile> read(const ActionSpace& space, const std::filesystem::path& path);
-  static Result<Profile> parse(const ActionSpace& space, std::string_view text, std::string_view where);
+  /// it does not have; `skip_others`: rows of such a mapping are passed over), garbled (with line and column).
+  static Result<Profile> read(const ActionSpace& space, const std::filesystem::path& path, bool skip_others = false);
+  static Result<Profile> parse(const ActionSpace& space, std::string_view text, std::string_view where,
+                               bool skip_others = false);
 
  private:
   std::size_t index(LevelId level, MappingId mapping, OppId opp) const noexcept;

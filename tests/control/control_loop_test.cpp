@@ -32,18 +32,26 @@ class AsFastAsAllowed final : public policies::Policy {
   std::future<void> may_decide;  // where there is one: the first decision waits for it
 };
 
+/// The lowest point of big-x2.
+class Slowest final : public policies::Policy {
+ public:
+  std::string_view name() const noexcept override { return "slowest"; }
+  policies::Action decide(const policies::Observation&) noexcept override { return act(2, 2, 0, 0); }
+  void reset() noexcept override {}
+};
+
 class Loop : public ::testing::Test {
  protected:
-  void start(RuntimeConfig config = {}) {
-    plant_ = world_.plant();
+  void start(double sample_s = 0.005) {
+    plant_ = world_.plant(sample_s);
     LoopSetup setup;
     setup.board = &world_.made.board;
     setup.space = &world_.made.space;
     setup.profile = &world_.made.profile;
     setup.network = &world_.engine.facts();
-    setup.policy = &policy_;
+    setup.policy = policy_;
     setup.plant = plant_.get();
-    loop_ = std::make_unique<ControlLoop>(setup, config, policies::Goals{});
+    loop_ = std::make_unique<ControlLoop>(setup, RuntimeConfig{}, policies::Goals{});
     ASSERT_OK(loop_->start());
   }
   Status submit(std::uint64_t token, unsigned char first = 0, std::optional<double> deadline_s = {}) {
@@ -66,7 +74,9 @@ class Loop : public ::testing::Test {
   }
 
   LiveWorld world_;
-  AsFastAsAllowed policy_;
+  AsFastAsAllowed as_fast_as_allowed_;
+  Slowest slowest_;
+  policies::Policy* policy_ = &as_fast_as_allowed_;
   std::unique_ptr<LivePlant> plant_;
   std::unique_ptr<ControlLoop> loop_;
 };
@@ -94,7 +104,7 @@ TEST_F(Loop, AnswersOnTheBoardAndPutsItBackWhenStopped) {
 
 TEST_F(Loop, AnswersTheEarliestDeadlineFirstEachWithItsOwnImage) {
   std::promise<void> all_in;
-  policy_.may_decide = all_in.get_future();
+  as_fast_as_allowed_.may_decide = all_in.get_future();
   start();
   ASSERT_OK(submit(1, 11));
   ASSERT_OK(submit(2, 12));
@@ -110,6 +120,60 @@ TEST_F(Loop, AnswersTheEarliestDeadlineFirstEachWithItsOwnImage) {
   }
   EXPECT_THAT(answers, ::testing::ElementsAre(Answer{1, 1}, Answer{4, 4}, Answer{3, 3}, Answer{2, 2}))
       << "without a deadline comes last";
+}
+
+TEST_F(Loop, RaisesThePointOfAnInferenceThatAnotherRequestJoins) {
+  policy_ = &slowest_;
+  std::atomic<int> begun = 0;
+  world_.engine.while_running = [&] {
+    if (++begun == 1) world_.await_other_than(1, "400000");
+  };
+  start();
+  ASSERT_OK(submit(1, 0, 100.0));
+  while (begun == 0) std::this_thread::yield();
+  EXPECT_EQ(world_.at(1, "scaling_setspeed"), "400000");
+  ASSERT_OK(submit(2, 0, 0.5));  // two at the lowest point take 0.8 s
+  const auto first = reply();
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(first->token, 1U);
+  EXPECT_GT(first->freq_khz, 400000);
+  const auto second = reply();
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(second->token, 2U);
+}
+
+TEST_F(Loop, NoticesAnEndPromptly) {
+  start(10);  // nothing but the bell wakes it before its longest nap of 50 ms
+  double least_s = 1;
+  for (std::uint64_t token = 1; token <= 20; ++token) {
+    ASSERT_OK(submit(token));
+    const auto answer = reply();
+    ASSERT_TRUE(answer.has_value());
+    least_s = std::min(least_s, answer->latency_s);
+  }
+  EXPECT_LT(least_s, 0.01);
+}
+
+TEST_F(Loop, StopsWhenTheInferenceUnderWayHasEnded) {
+  std::atomic<bool> begun = false, ended = false;
+  world_.engine.while_running = [&] {
+    begun = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ended = true;
+  };
+  start();
+  ASSERT_OK(submit(1));
+  ASSERT_OK(submit(2));
+  while (!begun) std::this_thread::yield();
+  ASSERT_OK(loop_->stop());
+  EXPECT_TRUE(ended);
+  for (int i = 0; i < 2; ++i) {
+    const auto answer = reply();
+    ASSERT_TRUE(answer.has_value());
+    ASSERT_TRUE(answer->error.has_value());
+    EXPECT_EQ(answer->error->kind(), ErrorKind::kGone);
+  }
+  EXPECT_EQ(world_.at(1, "scaling_governor"), "schedutil");
 }
 
 TEST_F(Loop, ParksTheBoardWhenItsQueueIsEmpty) {

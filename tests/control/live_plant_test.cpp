@@ -13,6 +13,8 @@ using ::testing::HasSubstr;
 using testing::IsError;
 using testing::LiveWorld;
 
+const std::array<unsigned char, 4> kBlack{};
+const inference::TensorView kImage{kBlack.data(), inference::DType::kUint8, {1, 1, 2, 2}};
 const auto kAny = [](const Telemetry&) { return true; };
 
 TEST(LivePlant, PutsMappingAndPointInForceAndTheUnusedClusterLow) {
@@ -74,13 +76,62 @@ TEST(LivePlant, RunsAnInferenceAndHandsOutItsEndOnce) {
   ASSERT_OK(plant->apply(act(2, 1, 4)));
   const std::array<unsigned char, 4> image = {27, 0, 0, 0};
   ASSERT_OK(plant->start(LevelId(1), {image.data(), inference::DType::kUint8, {1, 1, 2, 2}}));
+  plant->bell().wait(20);
   const double due_s = plant->next_event_s();
   EXPECT_LE(due_s, plant->now_s()) << "an end to hand out is due at once";
   const auto ended = plant->poll_completion(plant->now_s());
-  ASSERT_TRUE(ended.has_value());
-  EXPECT_EQ(ended->level, LevelId(1));
-  EXPECT_EQ(ended->predicted, 7);
-  EXPECT_FALSE(plant->poll_completion(plant->now_s()).has_value());
+  ASSERT_OK(ended);
+  ASSERT_TRUE(ended->has_value());
+  EXPECT_EQ((*ended)->level, LevelId(1));
+  EXPECT_EQ((*ended)->predicted, 7);
+  const auto again = plant->poll_completion(plant->now_s());
+  ASSERT_OK(again);
+  EXPECT_FALSE(again->has_value());
+}
+
+TEST(LivePlant, RaisesThePointOfAnInferenceUnderWay) {
+  LiveWorld world;
+  world.engine.while_running = [&world] { world.await_other_than(1, "400000"); };
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 1, 0)));
+  ASSERT_OK(plant->start(LevelId(1), kImage));
+  EXPECT_FALSE(plant->poll_completion(plant->now_s())->has_value());
+  EXPECT_THAT(plant->apply(act(1, 1, 0)), IsError(ErrorKind::kBusy, HasSubstr("mapping")));
+  EXPECT_THAT(plant->start(LevelId(1), kImage), IsError(ErrorKind::kBusy, HasSubstr("runs already")));
+  ASSERT_OK(plant->apply(act(2, 1, 3)));
+  EXPECT_EQ(world.at(1, "scaling_setspeed"), "1600000");
+  ASSERT_TRUE(LiveWorld::end(*plant)->has_value());
+  EXPECT_OK(plant->apply(act(1, 1, 0)));
+}
+
+TEST(LivePlant, HandsOutAnInferencesErrorAsItsEnd) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 0)));
+  ASSERT_OK(plant->start(LevelId(0), {kBlack.data(), inference::DType::kUint8, {1, 1, 1, 1}}));
+  EXPECT_THAT(LiveWorld::end(*plant), IsError(ErrorKind::kUsage, HasSubstr("another shape")));
+  ASSERT_OK(plant->start(LevelId(0), kImage));
+  EXPECT_TRUE(LiveWorld::end(*plant)->has_value()) << "the next one runs";
+}
+
+TEST(LivePlant, PutsBackWhenTheInferenceUnderWayHasEnded) {
+  LiveWorld world;
+  std::atomic<bool> ended = false;
+  std::atomic<bool> began = false;
+  world.engine.while_running = [&] {
+    began = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ended = true;
+  };
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 0)));
+  ASSERT_OK(plant->start(LevelId(0), kImage));
+  while (!began) std::this_thread::yield();
+  ASSERT_OK(plant->restore());
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(world.at(1, "scaling_governor"), "schedutil");
+  EXPECT_TRUE(plant->poll_completion(plant->now_s())->has_value()) << "its end is still there";
+  EXPECT_THAT(plant->start(LevelId(0), kImage), IsError(ErrorKind::kGone, HasSubstr("put back")));
 }
 
 TEST(LivePlant, RefusesAMappingThatTheEngineDoesNotRun) {

@@ -25,11 +25,11 @@ struct LiveWorld {
   }
 
   /// Opens what `made.board` names now.
-  std::unique_ptr<control::LivePlant> plant() {
+  std::unique_ptr<control::LivePlant> plant(double sample_s = 0.005) {
     auto actuators = actuators::ActuatorSet::make(made.board, {tree.root(), tree.path("run/state.toml")});
     auto sensors = sensors::make_sensors(made.board, {tree.root(), &clock, 0});
     return std::make_unique<control::LivePlant>(made.board, engine, std::move(actuators), std::move(sensors), clock,
-                                                control::LivePlant::Options{.sample_s = 0.005});
+                                                control::LivePlant::Options{.sample_s = sample_s});
   }
 
   std::string at(int cluster, const std::string& file) const {
@@ -49,6 +49,22 @@ struct LiveWorld {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     return std::nullopt;
+  }
+
+  /// The end of the inference under way, within a patient deadline; none after it.
+  static Result<std::optional<control::PlantCompletion>> end(control::Plant& plant) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    for (;;) {
+      auto ended = plant.poll_completion(plant.now_s());
+      if (!ended.has_value() || ended->has_value() || std::chrono::steady_clock::now() > until) return ended;
+      plant.bell().wait(1);
+    }
+  }
+  /// Until cluster `cluster` runs at another frequency than `freq_khz`, or a patient deadline.
+  void await_other_than(int cluster, const std::string& freq_khz) const {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (at(cluster, "scaling_setspeed") == freq_khz && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   SysTree tree;

@@ -68,6 +68,29 @@ TEST_F(ObservationTest, MasksFollowCapsAndFloor) {
   EXPECT_EQ(observation_.mask.opps[1], 0b11111U);
 }
 
+TEST(Observation, MasksWhatWasNotMeasured) {
+  MadeUp world;
+  policies::Profile partly(world.space);
+  for (const int mapping : {0, 2}) {
+    for (int level = 0; level < 3; ++level) {
+      for (const int opp : {1, 2}) {
+        if (mapping == 2 && level == 1 && opp == 1) continue;
+        partly.set(*world.profile.at(LevelId(level), MappingId(mapping), OppId(opp)));
+      }
+    }
+  }
+  const ObservationBuilder builder(world.board, world.space, partly);
+  policies::Observation observation;
+  observation.facts.cap = {2, 4, 0, 0};
+  builder.fill(observation);
+  EXPECT_EQ(observation.mask.mappings, 0b101U);
+  EXPECT_EQ(observation.mask.opps[0], 0b110U);
+  EXPECT_EQ(observation.mask.opps[2], 0b100U) << "a point without some level is none";
+  observation.facts.cap = {0, 0, 0, 0};
+  builder.fill(observation);
+  EXPECT_EQ(observation.mask.opps[0], 0b010U) << "the lowest there is, where the cap is below it";
+}
+
 TEST_F(ObservationTest, FeaturesByHand) {
   facts().cap = {2, 2, 0, 0};
   facts().goals.latency_s = 0.16;

@@ -1,6 +1,9 @@
 // The emulated board against times and integrals worked out by hand.
 #include "env/emulated_board.hpp"
 
+#include <algorithm>
+
+#include "core/stats.hpp"
 #include "tests/env/made_up.hpp"
 #include "tests/support/matchers.hpp"
 
@@ -17,6 +20,111 @@ BoardConditions quiet() {
   BoardConditions conditions;
   conditions.noise = false;
   return conditions;
+}
+
+/// The hand world's table with a spread of times, for an EmulatedBoard that replays it.
+struct Table {
+  testing::HandWorld world;
+  Table() {
+    for (std::size_t m = 0; m < 3; ++m) {
+      for (std::size_t o = 0; o < world.space.opps(MappingId(m)); ++o) {
+        for (std::size_t l = 0; l < 3; ++l) {
+          policies::ProfilePoint point = *world.profile.at(LevelId(l), MappingId(m), OppId(o));
+          point.p50_s = 0.95 * point.latency_s;
+          point.p95_s = 1.3 * point.latency_s;
+          point.p99_s = 1.6 * point.latency_s;
+          world.profile.set(point);
+        }
+      }
+    }
+    for (boards::Cluster& cluster : world.board.clusters) {
+      cluster.switch_s = 0;
+      cluster.idle = {{"wfi", 1, 1, 0, 0}};
+    }
+  }
+  EmulatedBoard make(std::uint64_t seed = 1) const {
+    EmulatedBoard emulated(world.board, world.levels, &world.profile);
+    BoardConditions conditions;
+    conditions.seed = seed;
+    conditions.start_c = 90;  // above the throttle point
+    emulated.reset(0, conditions);
+    return emulated;
+  }
+  std::vector<double> times_s(int runs, std::uint64_t seed) const {
+    EmulatedBoard emulated = make(seed);
+    emulated.apply(act(2, 1, 3));
+    std::vector<double> times_s;
+    for (int run = 0; run < runs; ++run) {
+      const double began_s = emulated.now_s();
+      emulated.start(LevelId(1));
+      times_s.push_back(run_to(emulated, began_s + 0.2) - began_s);
+    }
+    return times_s;
+  }
+};
+
+TEST(Replay, DrawsTimesOfTheMeasuredDistributionBySeed) {
+  const Table table;
+  const policies::ProfilePoint& point = *table.world.profile.at(LevelId(1), MappingId(2), OppId(3));
+  std::vector<double> times_s = table.times_s(20'000, 7);
+  EXPECT_EQ(std::vector<double>(times_s.begin(), times_s.begin() + 50), table.times_s(50, 7));
+  EXPECT_NE(std::vector<double>(times_s.begin(), times_s.begin() + 50), table.times_s(50, 8));
+  // The deviation is about a quarter of the mean: over so many runs the mean's is below 0.2 %.
+  EXPECT_NEAR(mean_of(times_s), point.latency_s, 0.01 * point.latency_s);
+  EXPECT_NEAR(quantile_of(times_s, 0.5), point.p50_s, 0.02 * point.latency_s);
+  EXPECT_NEAR(quantile_of(times_s, 0.95), point.p95_s, 0.02 * point.latency_s);
+  EXPECT_NEAR(quantile_of(times_s, 0.99), point.p99_s, 0.03 * point.latency_s);
+  EXPECT_GT(*std::min_element(times_s.begin(), times_s.end()), 0);
+}
+
+TEST(Replay, KeepsTheMeanOfATailBeyondItsQuantiles) {
+  Table table;
+  policies::ProfilePoint point = *table.world.profile.at(LevelId(1), MappingId(2), OppId(3));
+  point.p50_s = 0.8 * point.latency_s;
+  point.p95_s = point.p99_s = 0.82 * point.latency_s;
+  table.world.profile.set(point);
+  EXPECT_NEAR(mean_of(table.times_s(5000, 1)), point.latency_s, 0.01 * point.latency_s);
+}
+
+TEST(Replay, EnergyIsPowerTimesTimeOfTheTableAndTheHeatStays) {
+  const Table table;
+  const policies::Profile& profile = table.world.profile;
+  EmulatedBoard emulated = table.make();
+  emulated.apply(act(2, 2, 4, 0));
+  emulated.start(LevelId(2));
+  const double finish_s = run_to(emulated, 0.5);
+  emulated.park(MappingId(2), OppId(0));
+  run_to(emulated, 2.5);
+  const double busy_j = finish_s * *profile.at(LevelId(2), MappingId(2), OppId(4))->power_w;
+  const double idle_j =
+      (0.5 - finish_s) * *profile.idle_w(MappingId(2), OppId(4)) + 2.0 * *profile.idle_w(MappingId(2), OppId(0));
+  EXPECT_NEAR(emulated.energy_j(), busy_j + idle_j, 1e-9);
+  EXPECT_NEAR(emulated.active_energy_j(), busy_j, 1e-9);
+  EXPECT_EQ(emulated.temperature_c(), 90);
+  EXPECT_EQ(emulated.cap(ClusterId(1)), OppId(4)) << "nothing throttles";
+}
+
+TEST(Replay, ClaimsNoEnergyOfATableWithoutIt) {
+  Table table;
+  table.world.profile = policies::Profile(table.world.space);
+  for (std::size_t m = 0; m < 3; ++m) {
+    for (std::size_t l = 0; l < 3; ++l) {
+      policies::ProfilePoint point;
+      point.level = LevelId(l);
+      point.mapping = MappingId(m);
+      point.opp = OppId(1);
+      point.latency_s = 0.05;
+      table.world.profile.set(point);
+    }
+  }
+  EmulatedBoard emulated = table.make();
+  emulated.apply(act(2, 2, 4));
+  emulated.start(LevelId(2));
+  EXPECT_NEAR(run_to(emulated, 0.5), 0.05, 1e-9) << "as at the nearest point that was measured";
+  EXPECT_EQ(emulated.energy_j(), 0);
+  control::Telemetry telemetry;
+  ASSERT_TRUE(emulated.take_telemetry(telemetry));
+  EXPECT_EQ(telemetry.power_w, std::nullopt);
 }
 
 class EmulatedBoardTest : public ::testing::Test {

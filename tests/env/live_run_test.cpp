@@ -67,6 +67,43 @@ TEST_F(Live, ServesATraceAtThePointsThatWereDecidedAndPutsTheBoardBack) {
   EXPECT_EQ(live_.at(1, "scaling_governor"), "schedutil");
 }
 
+TEST_F(Live, RaisesThePointOfAnInferenceThatAnotherRequestJoins) {
+  // The first has all the time in the world; those behind it have not.
+  trace_.rows[0].latency_target_s = 100;
+  trace_.rows[1].latency_target_s = trace_.rows[2].latency_target_s = 0.5;
+  int begun = 0;
+  live_.engine.while_running = [&] {
+    if (++begun == 1) live_.await_other_than(1, "400000");
+  };
+  const auto plant = live_.plant();
+  LiveRun run(world_, {}, *plant, images_);
+  run.reset(trace_, {}, 1);
+  ASSERT_EQ(*run.next_decision(), true);
+  ASSERT_OK(run.decide(act(2, 2, 0), 1));
+  EXPECT_EQ(live_.at(1, "scaling_setspeed"), "400000");
+  ASSERT_EQ(*run.next_decision(), true);
+  ASSERT_EQ(run.outcomes().size(), 1U);
+  EXPECT_EQ(run.outcomes()[0].request.id, 1U);
+  EXPECT_GT(run.outcomes()[0].applied.opp, OppId(0));
+  EXPECT_GE(run.runtime().counters().shield_interventions, 1U);
+}
+
+TEST_F(Live, EndsWhenTheLastInferenceHasEnded) {
+  trace_.rows.resize(1);
+  trace_.end_s = 100.001;
+  live_.engine.while_running = [] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  const auto plant = live_.plant();
+  LiveRun run(world_, {}, *plant, images_);
+  for (int episode = 0; episode < 2; ++episode) {
+    run.reset(trace_, {}, 1);
+    ASSERT_EQ(*run.next_decision(), true);
+    ASSERT_OK(run.decide(act(episode + 1, 0, 0), 1));
+    ASSERT_EQ(*run.next_decision(), false);
+    ASSERT_EQ(run.outcomes().size(), 1U);
+    EXPECT_GE(run.outcomes()[0].latency_s, 0.02);
+  }
+}
+
 TEST_F(Live, MasksWhatACapForbids) {
   live_.put(1, "scaling_max_freq", "1200000");
   const auto plant = live_.plant();

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 #include "core/file.hpp"
@@ -82,11 +83,60 @@ TEST_F(MainJob, ProfilesTrainsFreezesAndComparesOnTheEmulatedBoard) {
   EXPECT_THAT(*html, Not(HasSubstr("<script src")));
 }
 
+TEST_F(MainJob, ReplaysAProfile) {
+  Ran ran = reins("profile --board odroid-xu3 --out " + at("whole.csv"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  // As of a board where an engine refused one mapping, with a point missing.
+  std::istringstream whole(*read_file(at("whole.csv")));
+  std::string table;
+  for (std::string line; std::getline(whole, line);) {
+    if (line.find(",a7x1,") == std::string::npos && !line.starts_with("2,a15x1,1000000,")) table += line + "\n";
+  }
+  ASSERT_OK(write_file_atomic(at("measured.csv"), table));
+
+  ran =
+      reins("train --board odroid-xu3 --replay " + at("measured.csv") + " --steps 2000 --seed 3 --out " + at("rerun"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("(replayed)"));
+  EXPECT_THAT(ran.output, Not(HasSubstr("emulated")));
+  ran = reins("freeze --run " + at("rerun") + " --out " + at("rerun.policy"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+
+  const std::string eval = "eval --board odroid-xu3 --replay " + at("measured.csv") + " --policy " +
+                           at("rerun.policy") + " --grid quick --requests 60 --loads 0.3 --all-rows";
+  ran = reins(eval + " --json " + at("replay.json") + " --report " + at("replay.html"));
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("REPLAYED"));
+  EXPECT_THAT(ran.output, HasSubstr("left out  kernel governors"));
+  for (const char* row : {"best static", "floor rule", "pareto", "oracle", "rerun"}) {
+    EXPECT_THAT(ran.output, HasSubstr(row));
+  }
+  EXPECT_THAT(ran.output, Not(HasSubstr("ondemand")));
+  const auto json = nlohmann::json::parse(*read_file(at("replay.json")), nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  EXPECT_EQ(json["board"]["emulated"], false);
+  EXPECT_EQ(json["board"]["replayed"], true);
+  EXPECT_GT(json["summary"][0]["energy_per_offered_j"], 0);
+  EXPECT_THAT(*read_file(at("replay.html")), HasSubstr("replayed"));
+  const Ran again = reins(eval);
+  EXPECT_EQ(again.output.substr(0, again.output.find("report")), ran.output.substr(0, ran.output.find("\nreport")))
+      << "the same seed draws the same runs";
+
+  expect_one_line(reins("eval --board odroid-xu3 --policy " + at("rerun.policy")), 2, "rerun.policy");
+  expect_one_line(reins("eval --replay " + at("measured.csv") + " --profile " + at("whole.csv")), 2, "--profile");
+}
+
 TEST_F(MainJob, ProfilesAndTrainsLiveOnThisMachine) {
   Ran ran = reins("profile --board host --network " + synthetic() + " --max-seconds 0.05 --state " + at("state.toml") +
                   " --out " + at("host.csv"));
   ASSERT_EQ(ran.code, 0) << ran.output;
   EXPECT_THAT(ran.output, HasSubstr("measured"));
+
+  // Its replay needs neither the machine nor its energy.
+  ran = reins("eval --board host --network " + synthetic() + " --replay " + at("host.csv") +
+              " --grid quick --requests 60 --loads 0.3");
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("REPLAYED"));
 
   ran = reins("train --board host --network " + synthetic() + " --profile " + at("host.csv") + " --steps 120 --state " +
               at("state.toml") + " --out " + at("live"));

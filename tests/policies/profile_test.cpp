@@ -108,6 +108,31 @@ TEST(Profile, NamesLineAndReasonOfABadRow) {
   EXPECT_THAT(parsed("0,big-x2,400000,,,,,,,,,,\n"), IsError(ErrorKind::kGarbled, HasSubstr("idle row")));
 }
 
+TEST(Profile, KnowsWhichPointsHoldEveryLevel) {
+  const ActionSpace space = small_space();
+  Profile profile = full_profile(space);
+  EXPECT_EQ(profile.measured(MappingId(2)), 0b11111U);
+  EXPECT_TRUE(profile.has_idle());
+  std::string text = profile.format(space);
+  const std::size_t row = text.find("2,big-x2,800000,");
+  ASSERT_NE(row, std::string::npos);
+  text.erase(row, text.find('\n', row) + 1 - row);
+  profile = *Profile::parse(space, text, "t.csv");
+  EXPECT_EQ(profile.measured(MappingId(2)), 0b11101U);
+  EXPECT_EQ(profile.measured(MappingId(1)), 0b11111U);
+}
+
+TEST(Profile, PassesOverMappingsThatTheBoardHasNotWhereItIsToldTo) {
+  const ActionSpace space = small_space();
+  ActionSpace fewer = space;
+  fewer.mappings.erase(fewer.mappings.begin() + 1);
+  const std::string text = full_profile(space).format(space);
+  EXPECT_THAT(Profile::parse(fewer, text, "t.csv"), IsError(ErrorKind::kMismatch, HasSubstr("big-x1")));
+  const auto profile = Profile::parse(fewer, text, "t.csv", true);
+  ASSERT_OK(profile);
+  EXPECT_TRUE(profile->complete());
+}
+
 TEST(Profile, RefusesTheProfileOfAnotherBoard) {
   const ActionSpace space = small_space();
   ActionSpace other = space;

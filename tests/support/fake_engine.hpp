@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <vector>
 
 #include "inference/api/engine.hpp"
@@ -34,6 +35,7 @@ class FakeEngine final : public inference::Engine {
     if (input.shape != facts_.input_shape) return fail(ErrorKind::kUsage, "another shape", "fake");
     predicted_ = *static_cast<const unsigned char*>(input.data) % 10;
     levels.push_back(level);
+    if (while_running) while_running();
     return {};
   }
   Status grow() override { return fail(ErrorKind::kUsage, "the full network has run already", "fake"); }
@@ -44,6 +46,8 @@ class FakeEngine final : public inference::Engine {
 
   std::vector<inference::Placement> placements;
   std::vector<LevelId> levels;
+  /// Called on the engine's thread: an inference lasts as long as this does.
+  std::function<void()> while_running;
 
  private:
   inference::NetworkFacts facts_;
