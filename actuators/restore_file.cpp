@@ -178,7 +178,10 @@ Status RestoreFile::forget(std::span<const SavedValue> values) {
 
 Result<RestoreReport> RestoreFile::restore_all(const std::filesystem::path& file, const std::filesystem::path& root) {
   std::error_code code;
-  if (!std::filesystem::exists(file, code)) return RestoreReport{};
+  if (!std::filesystem::exists(file, code)) {
+    if (code) return fail(from_errno(code.value(), "cannot look for what is to be put back", file.native()));
+    return RestoreReport{};
+  }
   REINS_ASSIGN(const int fd, lock(file));
   const std::shared_ptr<RestoreFile> held(new RestoreFile(file, fd));
   REINS_ASSIGN(held->saved_, load(file));

@@ -315,7 +315,7 @@ void register_eval(CLI::App& app, int& exit_code) {
   command->footer(
       "Example:\n  reins eval --policy seed1.policy --grid quick --report report.html\n\n"
       "Each policy runs under the runtime settings and is shown the reward that it was trained with;\n"
-      "the other rows run under the defaults.\n"
+      "the other rows run under the defaults, without the shield but where a row says so.\n"
       "Every trace starts at " +
       format_number(air.start_c) + " °C in air of " + format_number(air.ambient_c) +
       " °C, whatever the board file's thermal.ambient_c: that one is what the shield predicts heat with.");

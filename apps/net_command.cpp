@@ -301,6 +301,7 @@ void register_train(CLI::App& net, int& exit_code) {
 
 void register_net(CLI::App& app, int& exit_code) {
   CLI::App* net = app.add_subcommand("net", "dynamic networks: train, evaluate, describe");
+  net->footer("Example:\n  reins net info --layers");
   net->require_subcommand(1);
   register_train(*net, exit_code);
   register_eval(*net, exit_code);

@@ -66,6 +66,7 @@ Result<Profiled> measure(const ProfileOptions& options, const inference::Network
 
 Status profile(const ProfileOptions& options) {
   REINS_TRY(check_writable(options.out));
+  REINS_TRY(check_writable(options.json.file));
   const bool live = options.live.on(options.board);
   REINS_ASSIGN(const inference::NetworkFacts facts, read_facts(network_of(options.network)));
   REINS_ASSIGN(Profiled profiled, live ? measure(options, facts) : emulate(options, facts));
@@ -111,8 +112,8 @@ Status profile(const ProfileOptions& options) {
   }
   if (!options.json.to_stdout()) {
     if (report.wide > 0) {
-      std::printf("%zu points are less sure than +-3 %% after %.3g s each: a longer --max-seconds narrows them\n",
-                  report.wide, options.max_seconds);
+      std::printf("%zu %s known less well than +-3 %% after %.3g s each: a longer --max-seconds helps\n", report.wide,
+                  report.wide == 1 ? "point is" : "points are", options.max_seconds);
     }
     if (!report.has_energy) std::printf("no energy claim: no energy source was read\n");
     std::printf("wrote %s\n", options.out.c_str());

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -16,7 +17,8 @@ using Seconds = std::chrono::duration<double>;
 
 volatile std::sig_atomic_t interrupted = 0;
 int bars = 0;  // bars that live; they nest (train runs an evaluation)
-struct sigaction found;
+constexpr std::array kStops{SIGINT, SIGTERM, SIGHUP};
+std::array<struct sigaction, kStops.size()> found;
 
 void on_interrupt(int) { interrupted = 1; }
 
@@ -59,7 +61,7 @@ Progress::Progress(std::string label)
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, &found);
+  for (std::size_t i = 0; i < kStops.size(); ++i) sigaction(kStops[i], &action, &found[i]);
 }
 
 Progress::~Progress() { done(); }
@@ -88,7 +90,8 @@ void Progress::done() {
     std::fprintf(stderr, "\r\033[K");
     std::fflush(stderr);
   }
-  if (--bars == 0) sigaction(SIGINT, &found, nullptr);
+  if (--bars > 0) return;
+  for (std::size_t i = 0; i < kStops.size(); ++i) sigaction(kStops[i], &found[i], nullptr);
 }
 
 }  // namespace reins::apps

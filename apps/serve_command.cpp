@@ -48,13 +48,15 @@ struct ServeOptions {
   JsonOption json;
 };
 
-/// SIGINT and SIGTERM as something to poll. Made before any thread, so that all of them leave these signals alone.
+/// SIGINT, SIGTERM and SIGHUP as something to poll. Made before any thread, so that all of them leave these signals
+/// alone.
 class StopSignals {
  public:
   StopSignals() {
     ::sigemptyset(&mask_);
     ::sigaddset(&mask_, SIGINT);
     ::sigaddset(&mask_, SIGTERM);
+    ::sigaddset(&mask_, SIGHUP);
     ::pthread_sigmask(SIG_BLOCK, &mask_, &before_);
     fd_ = ::signalfd(-1, &mask_, SFD_CLOEXEC | SFD_NONBLOCK);
   }
@@ -150,6 +152,7 @@ Status serve(const ServeOptions& options) {
                 options.make_keys.c_str());
     return {};
   }
+  REINS_TRY(check_writable(options.json.file));
   if (options.policy.empty()) return fail(ErrorKind::kUsage, "is needed", "--policy", "a policy file, or 'pareto'");
   const bool live = options.live.on(options.workbench.board);
   if (live && options.workbench.profile.empty()) {

@@ -67,8 +67,14 @@ Status train(const TrainOptions& options) {
                 "take one with 'reins profile', or train on one with --replay");
   }
   REINS_TRY(check_writable(fs::path(options.out) / "log.csv"));
+  REINS_TRY(check_writable(options.json.file));
   std::error_code error;
-  if (options.resume && !fs::exists(fs::path(options.out) / "checkpoint.pt", error)) {
+  const bool there = fs::exists(fs::path(options.out) / "checkpoint.pt", error);
+  if (there && !options.resume) {
+    return fail(ErrorKind::kUsage, "a training run has left its checkpoint here", options.out,
+                "go on with --resume, or take another --out");
+  }
+  if (options.resume && !there) {
     return fail(ErrorKind::kNotFound, "nothing to resume: no checkpoint.pt in this folder", options.out,
                 "leave out --resume to begin");
   }
@@ -89,7 +95,7 @@ Status train(const TrainOptions& options) {
   run.bench = bench.get();
   run.folder = options.out;
   run.resume = options.resume;
-  run.commit = REINS_VERSION;
+  run.commit = REINS_COMMIT;
   const env::World world = bench->world();
   const control::RuntimeConfig runtime = config.env.runtime;
 
@@ -153,6 +159,7 @@ Status train(const TrainOptions& options) {
 Status freeze(const FreezeOptions& options) {
   REINS_TRY(check_writable(options.out));
   REINS_TRY(check_writable(options.header));
+  REINS_TRY(check_writable(options.json.file));
   REINS_ASSIGN(const policies::PolicyFile file, training::freeze(options.run, {}));
   REINS_TRY(policies::write_policy(file, options.out));
   if (!options.header.empty()) REINS_TRY(write_file_atomic(options.header, policies::c_header(file)));

@@ -12,7 +12,7 @@ namespace {
 using namespace reins;            // NOLINT
 using namespace reins::policies;  // NOLINT
 
-/// Two clusters with 13 and 19 operating points, four mappings: the ODROID-XU3's.
+/// Two clusters with 13 and 19 operating points, two mappings each: more than the Odroid XU3's two.
 ActionSpace xu3_like() {
   ActionSpace space;
   space.board = "bench";

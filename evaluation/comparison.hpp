@@ -68,7 +68,7 @@ struct CellResult {
 };
 
 struct CompareConfig {
-  control::RuntimeConfig runtime;  ///< of the baselines and the oracle, which run without a shield
+  control::RuntimeConfig runtime;  ///< of the baselines and the oracle; all but "pareto, shield" without its shield
   env::RewardConfig reward;        ///< likewise
   bool statics = true;             ///< search best static and floor rule over all fixed settings
   double best_static_miss = 0.01;  ///< best static: the cheapest that misses at most this

@@ -16,14 +16,19 @@ policies::Action OraclePolicy::decide(const policies::Observation& observation) 
   const double next_arrival_s = std::min(foresight_.next_arrival_s(), foresight_.end_s());
   foresight_.waiting_deadlines(waiting_);
 
-  double fastest_s = kNever;  // of one more inference at the floor level, for those that wait
+  runs_.clear();
+  double fastest_s = kNever;
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
     for (std::size_t o = 0; o < space.opps(MappingId(m)); ++o) {
       if (!mask.allows(MappingId(m), OppId(o))) continue;
-      fastest_s =
-          std::min(fastest_s, board.mean_time_s(MappingId(m), floor, OppId(o)) * board.contention(MappingId(m)));
+      const double time_s = board.mean_time_s(MappingId(m), floor, OppId(o)) * board.contention(MappingId(m));
+      runs_.push_back({time_s, board.power_if_w(MappingId(m), OppId(o), floor)});
+      fastest_s = std::min(fastest_s, time_s);
     }
   }
+
+  // Of the time to the next arrival, what each of those here has if none is in a hurry.
+  const double share_s = (next_arrival_s - now_s) / static_cast<double>(waiting_.size() + 1);
 
   policies::Action best;
   std::size_t best_late = std::numeric_limits<std::size_t>::max();
@@ -47,17 +52,26 @@ policies::Action OraclePolicy::decide(const policies::Observation& observation) 
         const double finish_s = now_s + run_s;
         const bool late = finish_s > deadline_s;
         std::size_t late_count = late ? 1 : 0;
-        double busy_until_s = finish_s;
+        double kept = 0, pace_s = kNever;
         for (const double waiting_deadline_s : waiting_) {
-          if (busy_until_s + fastest_s > waiting_deadline_s) {
+          const double each_s = (waiting_deadline_s - finish_s) / (kept + 1);
+          if (each_s < fastest_s) {
             ++late_count;  // the lost are in nobody's way
           } else {
-            busy_until_s += fastest_s;
+            ++kept;
+            pace_s = std::min(pace_s, each_s);
           }
         }
-        const double idle_s = waiting_.empty() ? std::max(0.0, next_arrival_s - finish_s) : 0;
-        const double energy_j = board.power_if_w(m, o, LevelId(li)) * run_s + idle_w * idle_s;
-        const double cost = late ? 1e6 + run_s : energy_j;
+        const double gap_s = next_arrival_s - finish_s;
+        double rest_j = kept > 0 ? kNever : idle_w * std::max(0.0, gap_s);
+        for (const Run& run : runs_) {
+          if (kept == 0 || run.time_s > pace_s) continue;
+          const double busy_s = kept * run.time_s;
+          rest_j = std::min(rest_j, run.power_w * busy_s + idle_w * std::max(0.0, gap_s - busy_s));
+        }
+        const double run_j = board.power_if_w(m, o, LevelId(li)) * run_s;
+        double cost = run_j + rest_j;
+        if (late) cost = run_s > share_s ? 1e6 + run_s : run_j + idle_w * (share_s - run_s);
         if (late_count < best_late || (late_count == best_late && cost < best_cost)) {
           best_late = late_count;
           best_cost = cost;

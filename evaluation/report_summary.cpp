@@ -209,7 +209,8 @@ std::vector<Headline> headlines_of(const Evaluation& evaluation) {
     if (!evaluation.unshielded.empty()) {
       add(evaluation.unshielded, group_name(evaluation.unshielded, ", no shield"), RowKind::kLearned);
     }
-    for (const std::string name : {"best static", "floor rule", "pareto"}) add({name}, name, RowKind::kManager);
+    for (const std::string name : {"best static", "floor rule", "pareto", "pareto, shield"})
+      add({name}, name, RowKind::kManager);
     add({"oracle"}, "oracle (ceiling)", RowKind::kOracle);
     headlines.push_back(std::move(headline));
   }

@@ -38,7 +38,7 @@ class FloorRulePolicy final : public Policy {
   Action action_;
 };
 
-/// The runtime managers of the seed papers (Xun et al. 2019; Dynamic-OFA): the Pareto front of the profiled table, and
+/// The runtime managers of Xun et al. (MLCAD 2019) and Dynamic-OFA: the Pareto front of the profiled table, and
 /// at every decision its cheapest point that meets the time left (queue wait included) with a margin; where none does,
 /// the fastest one. Re-plans at every decision, so at every change of goal, load and temperature (the slow-down scales
 /// its latencies).

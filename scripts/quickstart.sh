@@ -58,7 +58,7 @@ state=(--state "$out/found-on-this-machine.toml")
 
 stage "1 network: the shipped one, and a small one trained here on synthetic images"
 show reins net info
-rm -f "$out/network/checkpoint.pt"  # of an earlier quickstart, which would want --resume
+rm -f "$out"/*/checkpoint.pt  # of an earlier quickstart, which would want --resume
 show reins net train --dataset synthetic --out "$out/network" --threads "$(nproc)"
 if [[ -n "$data" ]]; then
   network=$shipped images=(--data "$data")

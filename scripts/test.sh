@@ -20,8 +20,8 @@ esac
 #   1  the cgroup quota against a real kernel, where no control group may be made (most containers)
 #   1  moving to another core, where the process has one core alone
 #   2  the kernels for AVX2 and AVX-512, on a processor without them
-#   3  permission tests, where root cannot be given up
-expected_skips=7
+#   4  permission tests, where root cannot be given up
+expected_skips=8
 
 jobs=$(nproc)
 passed=0 failed=0 skipped=0
@@ -67,9 +67,9 @@ run release
 if [[ $mode != release ]]; then
   # Threads: what has threads of its own and needs no libtorch, which TSan cannot see into. GCC 12's TSan wants the
   # address layout that the kernel gives without randomisation.
-  build tsan --target test_serving test_serve_program test_workload test_protocol test_control test_env test_engine
+  build tsan --target test_serving test_serve_program test_workload test_protocol test_control test_env test_engine test_evaluation test_live_command
   if setarch -R true 2>/dev/null; then under=(setarch -R); fi
-  run tsan --tests-regex '^(serving|serve_program|workload|protocol|control|env|engine)\.'
+  run tsan --tests-regex '^(serving|serve_program|workload|protocol|control|env|engine|evaluation|live_command)\.'
   under=()
 
   # Memory and undefined behaviour, without libtorch: minutes instead of an hour on two cores.

@@ -99,6 +99,19 @@ TEST_F(RestoreFileTest, KeepsWhatIsDeniedToBeTriedAgain) {
   EXPECT_TRUE(restore_all()->complete());
 }
 
+TEST_F(RestoreFileTest, AFolderThatMayNotBeLookedIntoIsNoEmptyOne) {
+  state("schema = 1\n[[saved]]\npath = \"" + governor_ + "\"\nvalue = \"schedutil\"");
+  std::filesystem::permissions(tree_.path("run"), std::filesystem::perms(0700));
+  const int code = testing::run_unprivileged(
+      [](const std::filesystem::path& root) {
+        const auto report = RestoreFile::restore_all(root / "run/state.toml", root);
+        return !report && report.error().kind() == ErrorKind::kDenied ? 0 : 1;
+      },
+      tree_);
+  if (code == 254) GTEST_SKIP() << "cannot give up root here, so permission cannot be tested";
+  EXPECT_EQ(code, 0);
+}
+
 TEST_F(RestoreFileTest, WritesNothingThatReinsDoesNotSet) {
   // `reins restore` runs as root: a file that somebody else wrote must not steer it elsewhere.
   tree_.put("sys/kernel/uevent_helper", "").put("etc/passwd", "root");

@@ -35,21 +35,24 @@ TEST(Progress, SaysNothingInItsFirstTwoSeconds) {
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }
 
-TEST(Progress, TurnsTheFirstInterruptIntoAnAnswerAndPutsTheHandlerBack) {
+TEST(Progress, TurnsTheFirstStopSignalIntoAnAnswerAndPutsTheHandlerBack) {
   static volatile std::sig_atomic_t seen = 0;
-  const auto found = std::signal(SIGINT, [](int) { seen = 1; });
-  {
-    Progress progress("work");
-    Progress inner("part of it");
-    EXPECT_TRUE(progress.update(0.1));
-    std::raise(SIGINT);
-    EXPECT_FALSE(inner.update(0.2));
-    EXPECT_FALSE(progress.update(0.2));
-    EXPECT_EQ(seen, 0);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    seen = 0;
+    const auto found = std::signal(signal, [](int) { seen = 1; });
+    {
+      Progress progress("work");
+      Progress inner("part of it");
+      EXPECT_TRUE(progress.update(0.1));
+      std::raise(signal);
+      EXPECT_FALSE(inner.update(0.2));
+      EXPECT_FALSE(progress.update(0.2));
+      EXPECT_EQ(seen, 0);
+    }
+    std::raise(signal);
+    EXPECT_EQ(seen, 1);
+    std::signal(signal, found);
   }
-  std::raise(SIGINT);
-  EXPECT_EQ(seen, 1);
-  std::signal(SIGINT, found);
 }
 
 }  // namespace

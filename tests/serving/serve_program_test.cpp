@@ -156,7 +156,7 @@ TEST_F(ServeProgram, ServesAnEmulatedBoardUntilItIsStopped) {
 TEST_F(ServeProgram, PrintsItsTotalsAsJson) {
   Process server(serve({"--policy", "pareto", "--endpoint", "tcp://127.0.0.1:0", "--telemetry", "none", "--json"}));
   ASSERT_TRUE(server.prints("listening on tcp://")) << server.text;
-  server.signal(SIGINT);
+  server.signal(SIGHUP);
   EXPECT_EQ(server.code(), 0);
   const auto json = nlohmann::json::parse(server.text.substr(server.text.find("\n{")), nullptr, false);
   ASSERT_FALSE(json.is_discarded()) << server.text;
