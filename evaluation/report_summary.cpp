@@ -212,7 +212,7 @@ std::vector<Headline> headlines_of(const Evaluation& evaluation) {
     for (const std::string name : {"best static", "floor rule", "pareto", "pareto, shield"})
       add({name}, name, RowKind::kManager);
     add({"oracle"}, "oracle (ceiling)", RowKind::kOracle);
-    headlines.push_back(std::move(headline));
+    if (!headline.rows.empty()) headlines.push_back(std::move(headline));
   }
   return headlines;
 }
