@@ -4,12 +4,12 @@
 
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
+
+#include "bench/fma_peak.hpp"
 
 namespace {
 
@@ -18,36 +18,6 @@ using namespace reins::inference;  // NOLINT
 
 constexpr const char* kNetwork = REINS_SOURCE_DIR "/assets/networks/cifar10-group4/network.rnet";
 constexpr std::array kBackends{"auto", "onednn", "avx512", "avx2", "baseline"};
-
-/// Multiply-adds a second of independent chains that never leave the registers (this file is built for the machine's
-/// own vectors, with multiplications and additions fused).
-double fma_per_s() {
-#ifdef __AVX512F__
-  constexpr int kLanes = 16;
-#elif defined(__AVX__)
-  constexpr int kLanes = 8;
-#else
-  constexpr int kLanes = 4;
-#endif
-  using Vector = float __attribute__((vector_size(kLanes * sizeof(float))));
-  std::array<Vector, 12> sums{};
-  Vector a{}, b{};
-  for (int i = 0; i < kLanes; ++i) a[i] = 1.0F, b[i] = 1e-9F;
-  benchmark::DoNotOptimize(a);
-  benchmark::DoNotOptimize(b);
-  double best = 0;
-  for (int repeat = 0; repeat < 20; ++repeat) {
-    constexpr int kRounds = 100'000;
-    const auto began = std::chrono::steady_clock::now();
-    for (int i = 0; i < kRounds; ++i) {
-      for (Vector& sum : sums) sum = sum * a + b;
-    }
-    benchmark::DoNotOptimize(sums);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    best = std::max(best, kLanes * static_cast<double>(sums.size()) * kRounds / took.count());
-  }
-  return best;
-}
 
 struct Subject {
   std::unique_ptr<Engine> engine;
@@ -75,7 +45,7 @@ Subject open(benchmark::State& state, const char* backend, int threads) {
 }
 
 void infer(benchmark::State& state) {
-  static const double peak = fma_per_s();
+  static const double peak = bench::fma_per_s();
   const char* backend = kBackends[static_cast<std::size_t>(state.range(0))];
   const Subject subject = open(state, backend, static_cast<int>(state.range(2)));
   if (!subject.engine) return;
