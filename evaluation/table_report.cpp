@@ -192,7 +192,8 @@ std::string evaluation_text(const Evaluation& evaluation, bool all_rows) {
   text += "\nbest static: the cheapest of all fixed settings" +
           std::string(evaluation.replayed.empty() ? " and governors" : "") +
           " in hindsight, per trace, that misses at most " + fixed(evaluation.best_static_miss * kPercent, 0) +
-          " %; pareto: profiled front, margin " + fixed(evaluation.pareto_margin * kPercent, 0) + " %\n";
+          " % (where none does, the one that misses least); pareto: profiled front, margin " +
+          fixed(evaluation.pareto_margin * kPercent, 0) + " %\n";
   return text;
 }
 
