@@ -172,6 +172,10 @@ int run(CLI::App& app, int argc, char** argv, const int& exit_code) {
       at = at->get_subcommands().front();
       command += " " + at->get_name();
     }
+    if (at->get_require_subcommand_min() > 0 && at->get_subcommands().empty() && at->remaining().empty()) {
+      std::fputs(app.help().c_str(), stderr);
+      return kBadInput;
+    }
     if (const std::string unknown = unknown_command(*at); !unknown.empty()) line = unknown;
     std::fprintf(stderr, "%s: %s; see '%s --help'\n", app.get_name().c_str(), line.c_str(), command.c_str());
     return kBadInput;

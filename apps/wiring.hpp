@@ -66,7 +66,8 @@ struct JsonOption {
 };
 void add_json_option(CLI::App& command, JsonOption& json);
 
-/// Parses and runs; prints errors of the command line as one line. The exit code.
+/// Parses and runs; prints errors of the command line as one line, and the help where a command is wanted and nothing
+/// was written. The exit code.
 int run(CLI::App& app, int argc, char** argv, const int& exit_code);
 
 }  // namespace reins::apps

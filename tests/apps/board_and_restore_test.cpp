@@ -16,6 +16,17 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::SysTree;
 
+TEST(NoCommand, IsAnsweredWithTheHelp) {
+  const Outcome done = run_command({register_board, register_restore}, {});
+  EXPECT_EQ(done.code, kBadInput);
+  EXPECT_THAT(done.err, AllOf(HasSubstr("Subcommands"), HasSubstr("restore"), HasSubstr("what a board offers")));
+  EXPECT_EQ(done.out, "");
+  // A word that is no command is still one line.
+  const Outcome odd = run_command({register_board, register_restore}, {"bord"});
+  EXPECT_EQ(odd.code, kBadInput);
+  EXPECT_THAT(odd.err, AllOf(HasSubstr("'bord' is no command"), Not(HasSubstr("Subcommands"))));
+}
+
 Outcome reins(std::vector<std::string> words) {
   return run_command({register_board, register_restore}, std::move(words));
 }
