@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -176,11 +177,26 @@ void print_board(const boards::Board& board) {
   std::printf(any ? "\n" : " no rail: no energy claim\n");
 }
 
+/// Three decimals, without zeros behind; small values three digits. Counts stay whole.
+std::string short_number(double value) {
+  char text[64];
+  if (value != 0 && std::abs(value) < 0.1) {
+    std::snprintf(text, sizeof text, "%.3g", value);
+    return text;
+  }
+  std::snprintf(text, sizeof text, "%.3f", value);
+  std::string shown = text;
+  shown.erase(shown.find_last_not_of('0') + 1);
+  if (shown.back() == '.') shown.pop_back();
+  return shown;
+}
+
 void print_sensors(const char* title, const json& list) {
   std::printf("\n%s\n", title);
   if (list.empty()) std::printf("  none\n");
   for (const json& sensor : list) {
-    const std::string value = sensor.contains("value") ? sensor["value"].dump() : std::string("no value yet");
+    const std::string value =
+        sensor.contains("value") ? short_number(sensor["value"].get<double>()) : std::string("no value yet");
     std::printf("  %-24s %-20s %-22s %s\n", sensor["name"].get<std::string>().c_str(),
                 sensor["quantity"].get<std::string>().c_str(), value.c_str(),
                 sensor["source"].get<std::string>().c_str());
@@ -197,6 +213,10 @@ void print_problems(const Survey& survey, bool differences) {
 
 void print(const Survey& survey, const Options& options) {
   print_board(survey.board);
+  if (!survey.document["this_machine"].get<bool>()) {
+    std::printf("\nThis machine is not that board (%s); what follows is what there is of it here\n",
+                options.check ? "see what differs, below" : "--check lists what differs");
+  }
   print_sensors("Sensors", survey.document["sensors"]);
   std::printf("\nControls\n");
   if (survey.document["controls"].empty()) std::printf("  none beyond placement and thread count\n");
@@ -228,6 +248,7 @@ Result<int> board(const Options& options) {
   survey_sensors(survey, {options.root, &clock, 0});
   survey_controls(survey, options);
   survey.differences = actuators::differences(survey.board, options.root);
+  survey.document["this_machine"] = survey.differences.empty();
   for (const Error& cap : actuators::caps(survey.board, options.root)) survey.differences.push_back(cap);
   survey.document["missing"] = json::array();
   for (const auto& [names, error] : survey.missing) {

@@ -57,7 +57,8 @@ TEST(BoardCommand, OfACompleteBoardPassesItsCheck) {
   const Outcome done = reins({"board", "--board", "odroid-xu3", "--check", "--root", tree.root().native()});
   EXPECT_EQ(done.code, kOk) << done.out << done.err;
   EXPECT_THAT(done.out, AllOf(HasSubstr("a15"), HasSubstr("200 to 2000 MHz"), HasSubstr("0.846"), HasSubstr("52"),
-                              HasSubstr("by userspace"), HasSubstr("now schedutil"), Not(HasSubstr("Missing"))));
+                              HasSubstr("by userspace"), HasSubstr("now schedutil"), Not(HasSubstr("Missing")),
+                              Not(HasSubstr("not that board"))));
   EXPECT_EQ(tree.snapshot(""), before) << "it only looks";
 }
 
@@ -74,6 +75,27 @@ TEST(BoardCommand, SaysWhatIsMissingAndHowToGetIt) {
   const Outcome refused = reins(checked);
   EXPECT_EQ(refused.code, kFailed);
   EXPECT_THAT(refused.out, HasSubstr("capped at 1900000 kHz"));
+}
+
+TEST(BoardCommand, SaysThatThisMachineIsAnotherBoard) {
+  SysTree tree;
+  const Outcome done = reins({"board", "--board", "odroid-xu3", "--root", tree.root().native()});
+  EXPECT_EQ(done.code, kOk) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("This machine is not that board (--check lists what differs)"));
+  const Outcome json = reins({"board", "--board", "odroid-xu3", "--json", "--root", tree.root().native()});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["this_machine"], false);
+}
+
+TEST(BoardCommand, PrintsThreeDecimals) {
+  SysTree tree;
+  lay_xu3(tree);
+  tree.put("sys/bus/i2c/drivers/INA231/3-0040/sensor_W", "0.84612345678");
+  const std::vector<std::string> words = {"board", "--board", "odroid-xu3", "--root", tree.root().native()};
+  const Outcome done = reins(words);
+  EXPECT_THAT(done.out, AllOf(HasSubstr(" 0.846 "), Not(HasSubstr("0.8461")))) << done.out;
+  std::vector<std::string> for_machines = words;
+  for_machines.push_back("--json");
+  EXPECT_THAT(reins(for_machines).out, HasSubstr("0.84612345678"));
 }
 
 TEST(BoardCommand, SpeaksJson) {
