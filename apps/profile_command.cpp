@@ -104,9 +104,12 @@ Status profile(const ProfileOptions& options) {
         char power[32] = "-";
         if (point->energy_j) std::snprintf(energy, sizeof energy, "%.2f", *point->energy_j * 1e3);
         if (point->power_w) std::snprintf(power, sizeof power, "%.3f", *point->power_w);
-        std::printf("%-12s %5zu %9.0f %11.3f %11.3f %11s %10s\n", space.mappings[m].name.c_str(), l + 1,
-                    static_cast<double>(space.mappings[m].freq_khz[o]) / 1e3, point->latency_s * 1e3,
-                    point->p95_s * 1e3, energy, power);
+        char mhz[32] = "-";  // no DVFS: the machine runs as it likes
+        if (const auto khz = space.mappings[m].freq_khz[o]; khz > 0) {
+          std::snprintf(mhz, sizeof mhz, "%.0f", static_cast<double>(khz) / 1e3);
+        }
+        std::printf("%-12s %5zu %9s %11.3f %11.3f %11s %10s\n", space.mappings[m].name.c_str(), l + 1, mhz,
+                    point->latency_s * 1e3, point->p95_s * 1e3, energy, power);
       }
     }
   }
@@ -136,7 +139,10 @@ void register_profile(CLI::App& app, int& exit_code) {
   add_board_option(*command, options->board);
   command->add_option("--network", options->network, "network file (default: the shipped one)");
   command->add_option("--out", options->out, "CSV file to write")->capture_default_str();
-  command->add_option("--max-seconds", options->max_seconds, "time per point at most, seconds")
+  command
+      ->add_option("--max-seconds", options->max_seconds,
+                   "time per point at most, seconds; up to half as much goes before it, on runs that are dropped until "
+                   "their times settle within 3 %")
       ->check(CLI::Range(0.05, 3600.0))
       ->capture_default_str();
   add_live_options(*command, options->live, "measure");

@@ -42,6 +42,20 @@ void drain(control::Plant& plant, std::vector<double>* power_w) {
 
 }  // namespace
 
+bool WarmUp::settled(double latency_s) noexcept {
+  constexpr int kRuns = 5;
+  constexpr double kSpan_s = 0.02;
+  sum_s_ += latency_s;
+  ++runs_;
+  if (runs_ < kRuns || sum_s_ < kSpan_s) return false;
+  const double mean_s = sum_s_ / runs_;
+  const bool agree = before_s_ > 0 && std::abs(mean_s - before_s_) <= tolerance_ * before_s_;
+  before_s_ = mean_s;
+  sum_s_ = 0;
+  runs_ = 0;
+  return agree;
+}
+
 Result<ProfileReport> profile_live(const boards::Board& board, const policies::ActionSpace& space,
                                    const inference::NetworkFacts& network, control::Plant& plant,
                                    const ProfilerConfig& config) {
@@ -69,7 +83,12 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
       for (std::size_t l = 0; l < network.levels.size(); ++l) {
         action.level = LevelId(l);
         REINS_TRY(plant.apply(action));
-        for (int i = 0; i < config.warm_up_runs; ++i) REINS_TRY(run_once(plant, action.level, input));
+        WarmUp warm_up(config.relative_ci);
+        const double cold_s = plant.now_s();
+        for (bool warm = false; !warm;) {
+          REINS_ASSIGN(const double latency_s, run_once(plant, action.level, input));
+          warm = warm_up.settled(latency_s) || plant.now_s() - cold_s >= config.warm_up_share * config.max_seconds;
+        }
         drain(plant, nullptr);
         Samples samples;
         const double began_s = plant.now_s();

@@ -9,13 +9,28 @@
 namespace reins::evaluation {
 
 struct ProfilerConfig {
-  int sensor_updates = 30;    ///< of the energy sensor a point waits for; without one it makes as many runs
-  double relative_ci = 0.03;  ///< 95 % interval of latency (and power) that ends a point early enough
-  double max_seconds = 2;     ///< per point, whatever the intervals are
-  int warm_up_runs = 3;       ///< dropped: caches, clocks and the move to other cores
-  std::uint64_t seed = 1;     ///< of the noise image that is inferred
+  int sensor_updates = 30;     ///< of the energy sensor a point waits for; without one it makes as many runs
+  double relative_ci = 0.03;   ///< 95 % interval of latency (and power) that ends a point early enough
+  double max_seconds = 2;      ///< per point, whatever the intervals are
+  double warm_up_share = 0.5;  ///< of max_seconds, at most: runs dropped until WarmUp says so, before each point
+  std::uint64_t seed = 1;      ///< of the noise image that is inferred
   /// Called after every point; false stops.
   std::function<bool(double fraction, std::string_view point)> progress;
+};
+
+/// Tells from the times of runs when caches, clocks and the move to other cores are behind them: when two stretches,
+/// each of at least five runs and 20 ms, differ in their means by no more than `tolerance`, relative.
+class WarmUp {
+ public:
+  explicit WarmUp(double tolerance) noexcept : tolerance_(tolerance) {}
+  /// One more run. True once the times have settled.
+  bool settled(double latency_s) noexcept;
+
+ private:
+  double tolerance_;
+  double sum_s_ = 0;
+  int runs_ = 0;
+  double before_s_ = 0;  // mean of the stretch before; 0: none yet
 };
 
 /// How a profile went.
