@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <sstream>
 
 #include "agent/replay.hpp"
@@ -500,6 +501,30 @@ std::string comparable(DqnConfig config) {
   return config.toml();
 }
 
+/// Where two texts of comparable() differ: "seed = 1 (here 2)".
+std::string differing(const std::string& there, const std::string& here) {
+  const auto lines = [](const std::string& text) {
+    std::map<std::string, std::string> values;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) {
+      const std::size_t equals = line.find(" = ");
+      if (equals != std::string::npos) values[line.substr(0, equals)] = line.substr(equals + 3);
+    }
+    return values;
+  };
+  const auto then = lines(there), now = lines(here);
+  std::map<std::string, std::pair<std::string, std::string>> both;
+  for (const auto& [key, value] : then) both[key].first = value;
+  for (const auto& [key, value] : now) both[key].second = value;
+  const auto shown = [](const std::string& value) { return value.empty() ? std::string("absent") : value; };
+  std::string list;
+  for (const auto& [key, values] : both) {
+    if (values.first == values.second) continue;
+    list += (list.empty() ? "" : ", ") + key + " = " + shown(values.first) + " (here " + shown(values.second) + ")";
+  }
+  return list;
+}
+
 }  // namespace
 
 Status Dqn::save(const std::filesystem::path& path) const {
@@ -519,7 +544,7 @@ Status Dqn::save(const std::filesystem::path& path) const {
     archive.write("average", bytes_tensor(bytes_of(self.average)));
     archive.write("first", bytes_tensor(bytes_of(self.first)));
     archive.write("second", bytes_tensor(bytes_of(self.second)));
-    archive.write("replay", bytes_tensor(self.replay.save()));
+    if (self.steps < self.config.steps) archive.write("replay", bytes_tensor(self.replay.save()));
     std::ostringstream out;
     archive.save_to(out);
     std::string bytes = std::move(out).str();
@@ -552,19 +577,28 @@ Status Dqn::resume(const std::filesystem::path& path) {
       return std::string(static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.numel()));
     };
     const auto other = [&] {
-      return fail(ErrorKind::kMismatch, "the checkpoint is of a run with another configuration, board or observation",
-                  path.native(), "resume with the configuration it was made with");
+      return fail(ErrorKind::kMismatch, "the checkpoint is of a run with another board or observation", path.native(),
+                  "resume with what it was made with");
     };
     const std::string counted = read("counters"), params = read("params"), target = read("target"),
                       average = read("average"), first = read("first"), second = read("second");
-    if (read("config") != comparable(self.config)) return other();
     Counters counters;
     if (counted.size() != sizeof counters) return other();
+    std::memcpy(static_cast<void*>(&counters), counted.data(), sizeof counters);
+    torch::Tensor replay;
+    if (!archive.try_read("replay", replay)) {
+      return fail(ErrorKind::kUsage,
+                  "this run is finished: all its " + std::to_string(counters.steps) + " steps are done", path.native(),
+                  "freeze it; another number of steps makes another schedule, so train that anew");
+    }
+    if (const std::string there = read("config"), here = comparable(self.config); there != here) {
+      return fail(ErrorKind::kMismatch, "made with other settings: " + differing(there, here), path.native(),
+                  "resume with those it was made with (another number of steps scales some of them)");
+    }
     for (const std::string* array : {&params, &target, &average, &first, &second}) {
       if (array->size() != self.params.size() * sizeof(float)) return other();
     }
     REINS_TRY(self.replay.restore(read("replay")));
-    std::memcpy(static_cast<void*>(&counters), counted.data(), sizeof counters);
     std::memcpy(self.params.data(), params.data(), params.size());
     std::memcpy(self.target.data(), target.data(), target.size());
     std::memcpy(self.average.data(), average.data(), average.size());

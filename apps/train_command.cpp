@@ -126,10 +126,7 @@ Status train(const TrainOptions& options) {
 
   Progress progress("train " + bench->board().name + (live ? "" : how));
   run.progress = [&progress](const training::ControllerProgress& p) {
-    char note[96];
-    std::snprintf(note, sizeof note, "step %lld, reward %.3f, best %.3f", static_cast<long long>(p.learner.steps),
-                  p.learner.mean_reward, std::isfinite(p.best_reward) ? p.best_reward : 0.0);
-    return progress.update(p.fraction, note);
+    return progress.update(p.fraction, progress_note(p));
   };
   const auto result = training::train_controller(run);
   progress.done();
@@ -182,6 +179,15 @@ Status freeze(const FreezeOptions& options) {
 
 }  // namespace
 
+std::string progress_note(const training::ControllerProgress& progress) {
+  char best[32] = "-";
+  if (std::isfinite(progress.best_reward)) std::snprintf(best, sizeof best, "%.3f", progress.best_reward);
+  char note[128];
+  std::snprintf(note, sizeof note, "step %lld, reward %.3f, best %s", static_cast<long long>(progress.learner.steps),
+                progress.learner.mean_reward, best);
+  return note;
+}
+
 void register_train(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* command = app.add_subcommand(
@@ -192,7 +198,8 @@ void register_train(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(std::int64_t{100}, std::int64_t{1'000'000'000}));
   command->add_option("--seed", options->seed, "of the learner and its episodes")->capture_default_str();
   command->add_option("--out", options->out, "folder for checkpoint.pt, best.policy and log.csv")->required();
-  command->add_flag("--resume", options->resume, "go on from the checkpoint in --out");
+  command->add_flag("--resume", options->resume,
+                    "go on from the checkpoint in --out, with the settings it was begun with; not once it is finished");
   add_live_options(*command, options->live, "train");
   add_replay_option(*command, options->workbench);
   command->get_option("--replay")->excludes("--live");

@@ -2,8 +2,14 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <string>
+
+#include "training/controller_trainer.hpp"
 
 namespace reins::apps {
+
+/// What stands behind the progress bar; the best reward is "-" until there is one.
+std::string progress_note(const training::ControllerProgress& progress);
 
 void register_train(CLI::App& app, int& exit_code);
 void register_freeze(CLI::App& app, int& exit_code);

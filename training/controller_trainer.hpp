@@ -49,7 +49,8 @@ struct ControllerRun {
 
 /// Trains; after every validation that is the best so far (in the second half: of that half), `folder`/best.policy is
 /// that policy, whole and checked.
-/// Without validation it is the last one. Errors: those of environment, learner and files.
+/// Without validation it is the last one. The checkpoint of a finished run has no replay buffer. Errors: those of
+/// environment, learner and files; usage (resumed although finished).
 Result<ControllerProgress> train_controller(const ControllerRun& run);
 
 /// Reads `folder`/best.policy, adds figures, and hands out what is to be written with policies::write_policy.

@@ -75,10 +75,15 @@ TEST_F(DqnResume, RefusesWhatIsNotAWholeCheckpointOfThisRun) {
   other.tau_s = 7;
   auto another = Dqn::make(other, 4, Contextual().action_space());
   ASSERT_OK(another);
-  EXPECT_THAT((*another)->resume(path_), IsError(ErrorKind::kMismatch, HasSubstr("another configuration")));
+  EXPECT_THAT((*another)->resume(path_), IsError(ErrorKind::kMismatch, HasSubstr("tau_s = 60 (here 7)")));
+  other.seed = 9;
+  another = Dqn::make(other, 4, Contextual().action_space());
+  ASSERT_OK(another);
+  EXPECT_THAT((*another)->resume(path_),
+              IsError(ErrorKind::kMismatch, HasSubstr("settings: seed = 1 (here 9), tau_s = 60 (here 7)")));
   auto longer_obs = Dqn::make(config_, 5, Contextual().action_space());
   ASSERT_OK(longer_obs);
-  EXPECT_THAT((*longer_obs)->resume(path_), IsError(ErrorKind::kMismatch, HasSubstr("another configuration")));
+  EXPECT_THAT((*longer_obs)->resume(path_), IsError(ErrorKind::kMismatch, HasSubstr("another board")));
   DqnConfig longer = config_;
   longer.steps = 9000;
   auto more = Dqn::make(longer, 4, Contextual().action_space());
@@ -94,6 +99,26 @@ TEST_F(DqnResume, RefusesWhatIsNotAWholeCheckpointOfThisRun) {
   flipped[bytes.size() / 3] ^= 0x10;
   ASSERT_OK(write_file_atomic(path_, flipped));
   EXPECT_THAT(dqn->resume(path_), IsError(ErrorKind::kGarbled, HasSubstr("cut short or damaged")));
+}
+
+TEST_F(DqnResume, AFinishedRunLeavesItsReplayOutAndDoesNotGoOn) {
+  const auto dqn = make();
+  Contextual problem;
+  std::uintmax_t under_way = 0;
+  TrainHooks hooks;
+  hooks.checkpoint_every = 1600;
+  hooks.checkpoint = [&](const Dqn& learner, const TrainProgress& p) -> Status {
+    REINS_TRY(learner.save(path_));
+    if (p.steps < p.total) under_way = std::filesystem::file_size(path_);
+    return {};
+  };
+  ASSERT_OK(train(*dqn, problem, hooks));
+  ASSERT_EQ(dqn->steps(), 3000);
+  ASSERT_GT(under_way, 0U);
+  // A thousand transitions with their masks.
+  EXPECT_GT(under_way - std::filesystem::file_size(path_), 1000U * 100U);
+  config_.steps = 9000;
+  EXPECT_THAT(make()->resume(path_), IsError(ErrorKind::kUsage, HasSubstr("finished: all its 3000 steps are done")));
 }
 
 TEST_F(DqnResume, IsNotSavedInTheMiddleOfAnEpisode) {

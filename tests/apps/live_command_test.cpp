@@ -1,6 +1,7 @@
 // `--live` as a user gives it, on trees laid out like a board; the engine runs on this machine itself.
 #include <sched.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "apps/board_command.hpp"
@@ -144,6 +145,39 @@ TEST_F(LiveCommand, ProfilesAJetsonNanoOnItsCpus) {
   EXPECT_THAT(*csv, AllOf(HasSubstr("a57x1,1479000"), Not(HasSubstr("gpu,"))));
   EXPECT_EQ(tree_.read(policy_ + "/scaling_governor"), "schedutil");
 }
+
+TEST_F(LiveCommand, ShowsNoFrequencyWhereThereIsNone) {
+  tree_.put("sys/devices/system/cpu/online", "0");
+  const Outcome done = reins(profile("host"));
+  ASSERT_EQ(done.code, kOk) << done.err;
+  EXPECT_THAT(done.out, ::testing::ContainsRegex("\n[a-z0-9-]+ +1 +- +[0-9.]+ +[0-9.]+")) << done.out;
+}
+
+#ifdef REINS_TRAINING
+TEST(ProgressNote, HasNoBestRewardBeforeTheFirstValidation) {
+  training::ControllerProgress progress;
+  progress.learner.steps = 500;
+  progress.learner.mean_reward = -1.25;
+  progress.best_reward = -std::numeric_limits<double>::infinity();
+  EXPECT_EQ(progress_note(progress), "step 500, reward -1.250, best -");
+  progress.best_reward = -0.5;
+  EXPECT_EQ(progress_note(progress), "step 500, reward -1.250, best -0.500");
+}
+
+TEST_F(LiveCommand, AFinishedTrainingDoesNotGoOn) {
+  const std::string run = tree_.path("finished").native();
+  const std::vector<std::string> words = {"train", "--board", "odroid-xu3", "--network", kNetwork, "--out", run};
+  const auto with = [&words](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return more;
+  };
+  ASSERT_EQ(reins(with({"--steps", "300"})).code, kOk);
+  for (const char* steps : {"300", "600"}) {
+    expect_one_line(reins(with({"--steps", steps, "--resume"})), kBadInput,
+                    AllOf(HasSubstr("finished"), HasSubstr("train")));
+  }
+}
+#endif
 
 TEST_F(LiveCommand, AnotherMachinesBoardIsOneLineAndExitCode2) {
   tree_.put("sys/devices/system/cpu/online", "0");
