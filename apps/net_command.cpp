@@ -29,6 +29,12 @@ struct InfoOptions {
   JsonOption json;
 };
 
+/// Where images come from, in words: a bare "MD5 sums of ..." does not say whose, and why.
+std::string in_words(const std::string& provenance) {
+  if (!provenance.starts_with("MD5 sums of")) return provenance;
+  return "the image files were hashed, to tell which copy of the data set they are: they have the " + provenance;
+}
+
 json facts_json(const inference::NetworkFile& file, bool with_layers) {
   const inference::DynamicNetwork& network = file.network();
   json document = {{"name", network.facts.name},
@@ -92,7 +98,7 @@ Status info(const InfoOptions& options) {
   }
   if (options.layers) print_layers(network);
   if (!network.notes.empty()) std::printf("\n");
-  for (const auto& [key, text] : network.notes) std::printf("%s: %s\n", key.c_str(), text.c_str());
+  for (const auto& [key, text] : network.notes) std::printf("%s: %s\n", key.c_str(), in_words(text).c_str());
   return {};
 }
 
@@ -158,7 +164,7 @@ Status eval(const EvalOptions& options) {
   if (options.json.wanted()) REINS_TRY(options.json.write(document.dump(2) + "\n"));
   if (options.json.to_stdout()) return {};
   std::printf("%s on %zu test images of %s\n(%s)\n\n", facts.name.c_str(), images.size(), images.title.c_str(),
-              images.provenance.c_str());
+              in_words(images.provenance).c_str());
   std::printf("%5s %10s %10s %10s\n", "level", "MMACs", "accuracy", "in file");
   for (std::size_t i = 0; i < answers->levels(); ++i) {
     std::printf("%5zu %10.3f %9.2f%% %9.2f%%\n", i + 1, facts.levels[i].macs / 1e6, 100 * answers->accuracy(LevelId(i)),

@@ -38,6 +38,11 @@ TEST_F(NetCommand, InfoDescribesTheShippedNetworkWhoseAccuracyRises) {
     const Outcome text = reins({"net", "info", (kNetworks / name / "network.rnet").string(), "--layers"});
     EXPECT_EQ(text.code, 0) << text.err;
     EXPECT_THAT(text.out, AllOf(HasSubstr(name), HasSubstr("group 4 classifier")));
+    // Whose sums, and what for.
+    EXPECT_EQ(
+        text.out.find("MD5") != std::string::npos,
+        text.out.find("the image files were hashed, to tell which copy of the data set they are: they have the MD5 "
+                      "sums of") != std::string::npos);
     const Outcome made = reins({"net", "info", (kNetworks / name / "network.rnet").string(), "--json"});
     ASSERT_EQ(made.code, 0) << made.err;
     const auto document = nlohmann::json::parse(made.out);
