@@ -44,7 +44,8 @@ tr:last-child td{border-bottom:0}tr.ruled td{border-top:1px solid var(--axis)}tb
 .s1{stroke:var(--c1)}.s2{stroke:var(--c2)}.s4{stroke:var(--c4)}.s5{stroke:var(--c5);opacity:.65}.s6{stroke:var(--c6)}
 .m3{fill:var(--c3);opacity:.8}.m5{fill:var(--c5)}.miss{stroke:var(--bad);stroke-width:1.8;fill:none}
 .faint{opacity:.5}.front{fill:none;stroke-width:1.4;opacity:.7}.plain{opacity:.75}.named{stroke:var(--fg);stroke-width:1.3}
-.b1{fill:var(--c1)}.b2{fill:var(--c6);opacity:.75}.b3{fill:var(--c5);opacity:.6}.ceiling{stroke:var(--fg);stroke-width:2;stroke-dasharray:5 3}
+.b1{fill:var(--c1)}.b2{fill:var(--c6);opacity:.75}.b3{fill:var(--c5);opacity:.6}.b4{fill:var(--c3);opacity:.8}.base{stroke:var(--bad);stroke-width:1.6;stroke-dasharray:2 3}
+.ceiling{stroke:var(--fg);stroke-width:2;stroke-dasharray:5 3}
 .pickers>input{position:absolute;opacity:0;pointer-events:none}.sheet{display:none}
 .tabs{display:flex;flex-wrap:wrap;gap:6px;margin-bottom:8px}
 .tabs label{border:1px solid var(--axis);border-radius:5px;padding:3px 12px;font-size:13.5px;cursor:pointer;user-select:none}
@@ -187,7 +188,7 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
   for (const Headline& headline : headlines) {
     html += "<h3>" + escaped(headline_title(headline)) + "</h3>\n" + scrolled(headline_table(headline));
   }
-  html += "<h2>Savings per load</h2>\n" + savings_figure(evaluation);
+  html += "<h2>Savings and misses per load</h2>\n" + savings_figure(evaluation);
   html += "<h2>One trace, step by step</h2>\n<p class=\"mute\">" + escaped(trace_title) +
           ". Choose a policy; the axes stay, so switching to and fro shows what differs.</p>\n";
   html += timeline_figure(timelines, world);

@@ -192,17 +192,19 @@ std::string savings_figure(const Evaluation& evaluation) {
   };
   std::vector<Series> series;
   if (!evaluation.learned.empty()) series.push_back({group_name(evaluation.learned), evaluation.learned, "b1"});
+  series.push_back({"pareto, shield", {"pareto, shield"}, "b4"});
   series.push_back({"pareto", {"pareto"}, "b2"});
   series.push_back({"floor rule", {"floor rule"}, "b3"});
+  std::erase_if(series, [&](const Series& one) {
+    return std::none_of(evaluation.cells.begin(), evaluation.cells.end(),
+                        [&](const CellResult& cell) { return cell.row(one.rows.front()) != nullptr; });
+  });
 
-  constexpr double kPlotHeight = 190, kLeft = 62, kGap = 44;
-  constexpr double kPlotWidth = (kWidth - kLeft - kGap - 30) / 2;
-  const std::vector<std::pair<std::string, std::string>> bases = {{kernel, "schedutil, full network"},
+  constexpr double kPlotHeight = 190, kLeft = 40, kGap = 42;
+  constexpr double kPlotWidth = (kWidth - kLeft - 2 * kGap - 10) / 3;
+  const std::vector<std::pair<std::string, std::string>> bases = {{kernel, "schedutil"},
                                                                   {"best static", "best static"}};
 
-  struct Value {
-    Figure saved;  // per cent
-  };
   auto saving = [&](const std::vector<std::string>& names, const std::string& base, const std::string& floor,
                     double load) {
     std::vector<double> values;
@@ -213,8 +215,26 @@ std::string savings_figure(const Evaluation& evaluation) {
     }
     return figure_of(values);
   };
-  double low = 0, high = 10;
+  // Per cent of the requests: mean over the cells, and its spread over the rows' training seeds.
+  auto misses = [&](const std::vector<std::string>& names, const std::string& floor, double load) {
+    std::vector<double> values;
+    for (const std::string& name : names) {
+      std::vector<double> cells;
+      for (const CellResult& cell : evaluation.cells) {
+        const Row* row = cell.cell.load == load && cell.cell.floors == floor ? cell.row(name) : nullptr;
+        if (row != nullptr) cells.push_back(100 * row->miss_rate);
+      }
+      if (!cells.empty()) values.push_back(figure_of(cells).mean);
+    }
+    return figure_of(values);
+  };
+  double low = 0, high = 10, most_missed = 5;
   for (const std::string& floor : floors) {
+    for (const double load : loads) {
+      for (const Series& one : series) most_missed = std::max(most_missed, misses(one.rows, floor, load).mean);
+      for (const char* row : {"oracle", "best static"})
+        most_missed = std::max(most_missed, misses({row}, floor, load).mean);
+    }
     for (const auto& [base, label] : bases) {
       for (const double load : loads) {
         for (const Series& one : series) {
@@ -230,44 +250,65 @@ std::string savings_figure(const Evaluation& evaluation) {
   low = std::max(low, -40.0);  // a row far below zero is cut, its tooltip says how far
   std::string body;
   double top = 46;
-  for (const std::string& floor : floors) {
-    double left = kLeft;
-    for (const auto& [base, label] : bases) {
-      Axis x;
-      x.low = -0.5;
-      x.high = static_cast<double>(loads.size()) - 0.5;
-      for (std::size_t i = 0; i < loads.size(); ++i)
-        x.ticks.push_back({static_cast<double>(i), "load " + format_number(loads[i])});
-      Plot plot("s" + px(left) + "-" + px(top), left, top, kPlotWidth, kPlotHeight, x, Axis::linear(low, high, 5));
-      plot.frame("floors " + floor + ": energy saved against " + label + ", %", "", "");
-      const double slot = kPlotWidth / static_cast<double>(loads.size());
-      const double width = 0.74 * slot / static_cast<double>(series.size());
-      for (std::size_t i = 0; i < loads.size(); ++i) {
-        const double middle = plot.x(static_cast<double>(i));
-        for (std::size_t s = 0; s < series.size(); ++s) {
-          const Figure figure = saving(series[s].rows, base, floor, loads[i]);
-          if (figure.n == 0) continue;
-          const double centre =
-              middle + (static_cast<double>(s) - (static_cast<double>(series.size()) - 1) / 2) * width;
-          plot.bar(centre, width - 3, std::max(figure.mean, low), series[s].css_class,
-                   series[s].name + ": " + fixed(figure.mean, 1) +
-                       (figure.n > 1 ? " ± " + fixed(figure.spread, 1) : "") + " %");
-          if (s == 0) {
-            // Inside the bar's end, where the ceiling's line does not cross it; a short bar has it above.
-            const bool inside = plot.y(std::max(low, 0.0)) - plot.y(figure.mean) > 18;
-            plot.text({static_cast<double>(i), std::max(figure.mean, low)}, centre - middle, inside ? 14 : -5,
+  const double slot = kPlotWidth / static_cast<double>(loads.size());
+  const double width = 0.8 * slot / static_cast<double>(series.size());
+  /// One panel: a bar per row shown and load, the oracle's dashes, and best static's dots where `base` says so.
+  auto panel = [&](double left, const std::string& title, const Axis& y, const auto& value_of_row, bool base) {
+    Axis x;
+    x.low = -0.5;
+    x.high = static_cast<double>(loads.size()) - 0.5;
+    for (std::size_t i = 0; i < loads.size(); ++i)
+      x.ticks.push_back({static_cast<double>(i), "load " + format_number(loads[i])});
+    Plot plot("s" + px(left) + "-" + px(top), left, top, kPlotWidth, kPlotHeight, x, y);
+    plot.frame(title, "", "");
+    for (std::size_t i = 0; i < loads.size(); ++i) {
+      const double middle = plot.x(static_cast<double>(i));
+      for (std::size_t s = 0; s < series.size(); ++s) {
+        const Figure figure = value_of_row(series[s].rows, loads[i]);
+        if (figure.n == 0) continue;
+        const double centre = middle + (static_cast<double>(s) - (static_cast<double>(series.size()) - 1) / 2) * width;
+        plot.bar(centre, width - 2, std::max(figure.mean, y.low), series[s].css_class,
+                 series[s].name + ": " + fixed(figure.mean, 1) + (figure.n > 1 ? " ± " + fixed(figure.spread, 1) : "") +
+                     " %");
+        if (s == 0) {
+          // Inside the bar's end, where the lines do not cross it; a short bar has it above, but for the misses, whose
+          // lines lie there.
+          const bool inside = plot.y(std::max(y.low, 0.0)) - plot.y(figure.mean) > 18;
+          if (inside || !base) {
+            plot.text({static_cast<double>(i), std::max(figure.mean, y.low)}, centre - middle, inside ? 14 : -5,
                       inside ? "tick inbar" : "tick strong", fixed(figure.mean, 0), "middle");
           }
         }
-        const Figure ceiling = saving({"oracle"}, base, floor, loads[i]);
-        if (ceiling.n == 0) continue;
-        const double half = 0.43;
-        plot.stroke(static_cast<double>(i) - half, static_cast<double>(i) + half, ceiling.mean, "ceiling");
-        plot.text({static_cast<double>(i) + half, ceiling.mean}, 0, -4, "tick", fixed(ceiling.mean, 0), "end");
       }
-      body += plot.svg();
+      const double half = 0.43;
+      const auto stroke = [&](const char* row, const char* css_class, bool figure_too) {
+        const Figure figure = value_of_row({row}, loads[i]);
+        if (figure.n == 0) return;
+        plot.stroke(static_cast<double>(i) - half, static_cast<double>(i) + half, figure.mean, css_class);
+        if (figure_too)
+          plot.text({static_cast<double>(i) + half, figure.mean}, 0, -4, "tick", fixed(figure.mean, 0), "end");
+      };
+      stroke("oracle", "ceiling", true);
+      if (base) stroke("best static", "base", false);
+    }
+    body += plot.svg();
+  };
+  const Axis saved = Axis::linear(low, high, 7);
+  const Axis missed = Axis::linear(0, most_missed, 5);
+  for (const std::string& floor : floors) {
+    double left = kLeft;
+    for (const auto& [base, label] : bases) {
+      panel(
+          left, "floors " + floor + ": energy saved against " + label + ", %", saved,
+          [&, &base = base](const std::vector<std::string>& rows, double load) {
+            return saving(rows, base, floor, load);
+          },
+          false);
       left += kPlotWidth + kGap;
     }
+    panel(
+        left, "floors " + floor + ": requests missed, %", missed,
+        [&](const std::vector<std::string>& rows, double load) { return misses(rows, floor, load); }, true);
     top += kPlotHeight + 56;
   }
   double at = kLeft;
@@ -279,10 +320,13 @@ std::string savings_figure(const Evaluation& evaluation) {
   }
   body += "<line class=\"ceiling\" x1=\"" + px(at) + "\" x2=\"" + px(at + 20) +
           "\" y1=\"10\" y2=\"10\"/><text class=\"name\" x=\"" + px(at + 26) + "\" y=\"14\">oracle: the ceiling</text>";
+  at += 176;
+  body += "<line class=\"base\" x1=\"" + px(at) + "\" x2=\"" + px(at + 20) +
+          "\" y1=\"10\" y2=\"10\"/><text class=\"name\" x=\"" + px(at + 26) + "\" y=\"14\">best static</text>";
   return "<figure>" + svg_element(kWidth, top - 24, "energy saved per load", body) +
-         "<figcaption>Mean of the per-cell ratios at each load, over arrivals and targets. Misses differ between rows: "
-         "see the "
-         "tables.</figcaption></figure>\n";
+         "<figcaption>Left and middle: mean of the per-cell energy ratios at each load, over arrivals and targets; "
+         "schedutil runs the full network. Right: what the same rows miss, mean over the same cells; read both "
+         "together.</figcaption></figure>\n";
 }
 
 }  // namespace reins::evaluation

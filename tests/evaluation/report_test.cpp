@@ -102,6 +102,27 @@ TEST_F(ReportOnXu3, DrawsNoCoordinateThatIsNoNumber) {
   EXPECT_EQ(html_.find("cx=\"-\""), std::string::npos);
 }
 
+TEST_F(ReportOnXu3, DrawsSavingsAndMissesOfEveryRowShown) {
+  const std::size_t from = html_.find("Savings and misses per load");
+  ASSERT_NE(from, std::string::npos);
+  const std::string figure = html_.substr(from, html_.find("</figure>", from) - from);
+  EXPECT_THAT(figure, HasSubstr("floors changing: requests missed, %"));
+  const auto count = [&figure](const std::string& text) {
+    std::size_t n = 0;
+    for (std::size_t at = figure.find(text); at != std::string::npos; at = figure.find(text, at + 1)) ++n;
+    return n;
+  };
+  // Savings against schedutil (best static was not searched here) and misses, for both kinds of floors; and the legend.
+  for (const char* bar : {"\"b1\"", "\"b2\"", "\"b4\""}) EXPECT_EQ(count(bar), 2 * 2 + 1U) << bar;
+  for (const CellResult& cell : evaluation_.cells) {
+    const Row* row = cell.row("pareto, shield");
+    ASSERT_NE(row, nullptr);
+    char shown[64];
+    std::snprintf(shown, sizeof shown, "pareto, shield: %.1f %%", 100 * row->miss_rate);
+    EXPECT_THAT(figure, HasSubstr(shown));
+  }
+}
+
 TEST_F(ReportOnXu3, HasATimeLineOfEachPolicyOnTheSameAxes) {
   ASSERT_EQ(timelines_.size(), 4U);
   EXPECT_EQ(timelines_[0].name, "stand-in <1>");
