@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 struct EvalOptions {
   WorkbenchOptions workbench;
   std::vector<std::string> policies;
-  bool allow_board = false;
+  bool allow_board = false, allow_network = false;
   bool no_shield = false;
   std::string grid = "headline";
   std::vector<double> loads;
@@ -136,7 +136,8 @@ Result<Learned> load_policies(const EvalOptions& options, const evaluation::Work
                               const env::RewardConfig& shared_reward) {
   Learned learned;
   const control::ObservationBuilder builder(bench.board(), bench.space(), bench.profile());
-  const policies::PolicyUse use{bench.space(), builder.spec(), bench.network().fingerprint, options.allow_board};
+  const policies::PolicyUse use{bench.space(), builder.spec(), bench.network().fingerprint, options.allow_board,
+                                options.allow_network};
   const std::vector<std::string> names = names_for(options.policies);
   for (std::size_t p = 0; p < names.size(); ++p) {
     const std::string& file = options.policies[p];
@@ -274,6 +275,8 @@ void register_eval(CLI::App& app, int& exit_code) {
                    "policy file; several (of different training seeds) get mean and spread")
       ->type_name("FILE");
   command->add_flag("--allow-board", options->allow_board, "bind a policy of a sister board by its slots");
+  command->add_flag("--allow-network", options->allow_network,
+                    "take a policy that was trained with another network of as many levels");
   command->add_flag("--no-shield", options->no_shield, "a row more per policy: without the shield");
   command
       ->add_option("--grid", options->grid, "headline: targets change; full: every target and floor; quick: a minute")

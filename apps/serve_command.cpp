@@ -34,7 +34,7 @@ constexpr double kParetoMargin = 0.1;
 struct ServeOptions {
   WorkbenchOptions workbench;
   std::string policy;
-  bool allow_board = false;
+  bool allow_board = false, allow_network = false;
   LiveOptions live;
   std::string endpoint = "tcp://127.0.0.1:5555";
   std::string telemetry = "tcp://127.0.0.1:5556";
@@ -87,7 +87,8 @@ Result<ChosenPolicy> choose_policy(const ServeOptions& options, const evaluation
     chosen.policy = std::make_unique<policies::ParetoPolicy>(bench.space(), bench.profile(), kParetoMargin);
   } else {
     const control::ObservationBuilder builder(bench.board(), bench.space(), bench.profile());
-    const policies::PolicyUse use{bench.space(), builder.spec(), bench.network().fingerprint, options.allow_board};
+    const policies::PolicyUse use{bench.space(), builder.spec(), bench.network().fingerprint, options.allow_board,
+                                  options.allow_network};
     REINS_ASSIGN(policies::LoadedPolicy loaded,
                  policies::load_policy(options.policy, use, fs::path(options.policy).stem().native()));
     if (!loaded.warning.empty()) warn(loaded.warning);
@@ -232,6 +233,8 @@ void register_serve(CLI::App& app, int& exit_code) {
   command->add_option("--policy", options->policy, "policy file, or 'pareto' for the look-up of the profiled table")
       ->type_name("FILE|pareto");
   command->add_flag("--allow-board", options->allow_board, "bind a policy of a sister board by its slots");
+  command->add_flag("--allow-network", options->allow_network,
+                    "take a policy that was trained with another network of as many levels");
   add_live_options(*command, options->live, "serve");
   command->add_option("--endpoint", options->endpoint, "where to listen: tcp://HOST:PORT or ipc://PATH")
       ->capture_default_str();

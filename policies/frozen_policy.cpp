@@ -83,7 +83,9 @@ Result<Binding> Binding::sister(const ActionSpace& from, const ObservationSpec& 
                                    [&](const FeatureSpec& feature) { return feature.name == wanted.name; });
     if (here == to_table.features.end() || !(*here == wanted)) {
       return fail(ErrorKind::kMismatch, "the observation '" + wanted.name + "' is absent here or scaled otherwise",
-                  where, "train a policy for this board");
+                  where,
+                  "--allow-board binds only boards whose mappings and clusters have the same names, as observations "
+                  "carry them; train a policy for this board");
     }
     binding.feature_[f] = static_cast<std::uint8_t>(here - to_table.features.begin());
   }

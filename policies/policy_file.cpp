@@ -407,7 +407,13 @@ Result<LoadedPolicy> bind_policy(PolicyFile file, const PolicyUse& use, std::str
   }
   if (!use.network_fingerprint.empty() && !file.network_fingerprint.empty() &&
       use.network_fingerprint != file.network_fingerprint) {
-    warn("the policy was trained with another network");
+    // What it learnt is what this network's levels cost and are worth; the file has no more of them than a fingerprint.
+    if (!use.allow_network) {
+      return fail(ErrorKind::kMismatch, "trained with another network (fingerprint " + file.network_fingerprint + ")",
+                  where,
+                  "name that one with --network, train for this one, or pass --allow-network to use it all the same");
+    }
+    warn("the policy was trained with another network: its levels may cost and be worth something else");
   }
   REINS_ASSIGN(FrozenPolicy policy, FrozenPolicy::make(file.network, file.space, *binding, std::move(name)));
   return LoadedPolicy{std::move(file), std::move(policy), std::move(warning)};

@@ -64,6 +64,7 @@ struct PolicyUse {
   const ObservationSpec& observation;
   std::string_view network_fingerprint;  ///< empty: not compared
   bool allow_board = false;              ///< rebind to another board, by slots, with a warning
+  bool allow_network = false;            ///< take another network with as many levels, with a warning
 };
 
 struct LoadedPolicy {
@@ -72,7 +73,8 @@ struct LoadedPolicy {
   std::string warning;  ///< one line; empty where all is as it was trained
 };
 
-/// Errors: mismatch (another board without allow_board, another observation table, another number of levels).
+/// Errors: mismatch (another board without allow_board, another network without allow_network, another observation
+/// table, another number of levels).
 Result<LoadedPolicy> bind_policy(PolicyFile file, const PolicyUse& use, std::string_view where,
                                  std::string name = "frozen");
 /// read_policy, then bind_policy.

@@ -187,7 +187,9 @@ TEST(PolicyFile, ComparesObservationTableLevelsAndNetwork) {
   space.levels = 2;
   EXPECT_THAT(bind_policy(file, {space, file.observation, "", false}, "p"),
               IsError(ErrorKind::kMismatch, HasSubstr("3 levels")));
-  const auto other_network = bind_policy(file, {file.space, file.observation, "net9", false}, "p");
+  EXPECT_THAT(bind_policy(file, {file.space, file.observation, "net9", true}, "p"),
+              IsError(ErrorKind::kMismatch, AllOf(HasSubstr("net0123"), HasSubstr("--allow-network"))));
+  const auto other_network = bind_policy(file, {file.space, file.observation, "net9", false, true}, "p");
   ASSERT_OK(other_network);
   EXPECT_THAT(other_network->warning, HasSubstr("another network"));
 }
