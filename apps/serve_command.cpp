@@ -198,11 +198,14 @@ Status serve(const ServeOptions& options) {
   server_options.endpoint = options.endpoint;
   server_options.telemetry_endpoint = options.telemetry == "none" ? "" : options.telemetry;
   server_options.telemetry_hz = options.telemetry_hz;
-  server_options.queue_limit = chosen.config.queue_limit + 1;  // and the one in service
+  server_options.queue_limit = chosen.config.queue_limit;
   server_options.drain_s = options.drain_s;
   server_options.curve = curve;
   server_options.network = bench->network();
   server_options.policy = std::string(chosen.policy->name());
+  server_options.unreachable = [&profile = bench->profile()](const policies::Goals& goals) {
+    return profile.unreachable(goals);
+  };
   server_options.log =
       std::make_shared<spdlog::logger>("reins", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   server_options.log->set_level(spdlog::level::from_str(options.log_level));
@@ -211,8 +214,15 @@ Status serve(const ServeOptions& options) {
     std::printf("serving %s on %s%s under %s at %s\n", bench->network().name.c_str(), bench->board().name.c_str(),
                 live ? "" : " (emulated, paced to wall time; classes are really computed here)",
                 server_options.policy.c_str(), server->endpoint().c_str());
+    if (!options.goals.latency_s) {
+      std::printf(
+          "no latency goal: but for deadlines of requests only energy counts; the load is kept up with, at the price "
+          "of "
+          "waiting\n");
+    }
     std::fflush(stdout);
   }
+  if (const std::string line = bench->profile().unreachable(options.goals); !line.empty()) warn(line);
   const Status served = server->run(stop.fd());
   const Status stopped = loop.stop();
   const control::DriverMetrics metrics = server->metrics();
@@ -232,7 +242,9 @@ void register_serve(CLI::App& app, int& exit_code) {
   add_workbench_options(*command, options->workbench);
   command->add_option("--policy", options->policy, "policy file, or 'pareto' for the look-up of the profiled table")
       ->type_name("FILE|pareto");
-  command->add_flag("--allow-board", options->allow_board, "bind a policy of a sister board by its slots");
+  command->add_flag(
+      "--allow-board", options->allow_board,
+      "bind a policy of a sister board by its slots: one whose mappings and clusters have the same names");
   command->add_flag("--allow-network", options->allow_network,
                     "take a policy that was trained with another network of as many levels");
   add_live_options(*command, options->live, "serve");
@@ -244,8 +256,10 @@ void register_serve(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(0.1, 1000.0))
       ->capture_default_str();
   command
-      ->add_option("--queue", options->queue,
-                   "requests that may wait; beyond it: overloaded (default: what the policy was trained with)")
+      ->add_option(
+          "--queue", options->queue,
+          "requests that may wait behind the one in service; beyond it: overloaded (default: what the policy was "
+          "trained with)")
       ->check(CLI::Range(1, 256));
   command->add_option("--drain", options->drain_s, "seconds to finish what is under way when stopped")
       ->check(CLI::Range(0.0, 60.0))

@@ -1,6 +1,7 @@
 #include "policies/profile.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <limits>
 
 #include "core/assert.hpp"
@@ -140,6 +141,50 @@ const ProfilePoint* Profile::fastest(LevelId level) const noexcept {
     if (points_[i] && (fastest == nullptr || points_[i]->latency_s <= fastest->latency_s)) fastest = &*points_[i];
   }
   return fastest;
+}
+
+std::string Profile::unreachable(const Goals& goals) const {
+  std::string text;
+  const auto say = [&text](const std::string& clause) { text += (text.empty() ? "" : "; ") + clause; };
+  const auto three = [](double value) {
+    char shown[32];
+    std::snprintf(shown, sizeof shown, "%.3g", value);
+    return std::string(shown);
+  };
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  double best_accuracy = -1;
+  for (const auto& point : points_) {
+    if (point) best_accuracy = std::max(best_accuracy, point->accuracy);
+  }
+  if (best_accuracy < 0) return text;
+  // As the observation takes it: a hair below is the same level, and above the best one the best one serves.
+  double floor = goals.accuracy_floor.value_or(0);
+  if (floor > best_accuracy + 1e-6) {
+    say("no level has accuracy " + three(floor) + ", the best has " + three(best_accuracy) + " and is what runs");
+    floor = best_accuracy;
+  }
+  double least_s = kNone, least_j = kNone, least_w = kNone;
+  for (const auto& point : points_) {
+    if (!point || point->accuracy < floor - 1e-6) continue;
+    least_s = std::min(least_s, point->latency_s);
+    if (point->energy_j) least_j = std::min(least_j, *point->energy_j);
+  }
+  for (const auto& idle : idle_) {
+    if (idle) least_w = std::min(least_w, *idle);
+  }
+  const std::string at_floor = goals.accuracy_floor ? " at this accuracy floor" : "";
+  if (goals.latency_s && *goals.latency_s < least_s) {
+    say("latency " + three(*goals.latency_s) + " s is below the fastest profiled time" + at_floor + ", " +
+        three(least_s) + " s: nearly every request will miss it");
+  }
+  if (goals.energy_j && least_j < kNone && *goals.energy_j < least_j) {
+    say("energy " + three(*goals.energy_j) + " J is below the least profiled" + at_floor + ", " + three(least_j) +
+        " J");
+  }
+  if (goals.power_w && least_w < kNone && *goals.power_w < least_w) {
+    say("power " + three(*goals.power_w) + " W is below the least idle power, " + three(least_w) + " W");
+  }
+  return text;
 }
 
 double Profile::fastest_s(LevelId level) const noexcept {

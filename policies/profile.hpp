@@ -9,6 +9,7 @@
 
 #include "core/result.hpp"
 #include "policies/action.hpp"
+#include "policies/goals.hpp"
 
 namespace reins::policies {
 
@@ -63,6 +64,10 @@ class Profile {
   const ProfilePoint* fastest(LevelId level) const noexcept;
   /// Its mean latency, seconds.
   double fastest_s(LevelId level) const noexcept;
+
+  /// Which of `goals` no profiled point meets, and by how much, in one line; empty where nothing speaks against them. A
+  /// goal that is not named may be missed all the same: queues and heat have their say.
+  std::string unreachable(const Goals& goals) const;
 
   std::string board, board_fingerprint, network_fingerprint, kernel, version;
 

@@ -18,6 +18,7 @@ void put_goals(Value::Map& map, const GoalsInForce& goals) {
   map["energy_j"] = number(goals.energy_j);
   map["power_w"] = number(goals.power_w);
   map["accuracy"] = number(goals.accuracy);
+  if (!goals.warning.empty()) map["warning"] = goals.warning;
 }
 
 struct Encoder {
@@ -141,6 +142,7 @@ class Reader {
     maybe("energy_j", out.energy_j);
     maybe("power_w", out.power_w);
     maybe("accuracy", out.accuracy);
+    if (map_.find("warning") != nullptr) text("warning", out.warning);
   }
   void fail_with(const Error& error) {
     if (!error_) error_ = error;

@@ -39,6 +39,7 @@ struct InferAnswer {
 /// Answer to "goal", and part of the answer to "status": the goals now in force.
 struct GoalsInForce {
   std::optional<double> latency_s, energy_j, power_w, accuracy;
+  std::string warning;  ///< which of them cannot be met by what was profiled, in one line; not on the wire where empty
   friend bool operator==(const GoalsInForce&, const GoalsInForce&) = default;
 };
 
@@ -47,8 +48,8 @@ struct StatusAnswer {
   std::string board, network, dataset, policy;
   std::array<std::int64_t, 4> input_shape{};  ///< [N, C, H, W]
   std::int64_t classes = 0;
-  std::vector<double> accuracies;  ///< validated accuracy per level, level 1 first
-  std::uint64_t waiting = 0, queue_limit = 0;
+  std::vector<double> accuracies;              ///< validated accuracy per level, level 1 first
+  std::uint64_t waiting = 0, queue_limit = 0;  ///< behind the one in service, and how many may
   double uptime_s = 0;
   GoalsInForce goals;
   bool emulated = false;

@@ -30,7 +30,9 @@ struct Tensor {
   std::string_view bytes;
 };
 
-/// op "infer". `deadline_s` runs from the request's arrival at the server.
+/// op "infer". `deadline_s` runs from the request's arrival at the server. What was asked for is served even where its
+/// client has gone meanwhile: a ROUTER socket is not told (ZMQ_ROUTER_NOTIFY is a draft of libzmq's), and the reply is
+/// dropped. So a client that gives up should not ask again at once.
 struct Infer {
   Tensor tensor;
   std::optional<double> deadline_s;
@@ -44,8 +46,9 @@ struct GoalChange {
   friend bool operator==(const GoalChange&, const GoalChange&) = default;
 };
 
-/// op "goal". The key `objective` may say "energy", what every policy is trained for; any other is refused, since
-/// nothing would act on it.
+/// op "goal". Goals belong to the server: they hold for every client until one changes them. The reply tells all that
+/// are now in force, and in `warning` which of them cannot be met. The key `objective` may say "energy", what every
+/// policy is trained for; any other is refused, since nothing would act on it.
 struct Goal {
   GoalChange latency_s, energy_j, power_w, accuracy;
 };

@@ -138,6 +138,9 @@ class Server::Impl {
   void finish();
   protocol::MetricsAnswer metrics() const;
   protocol::StatusAnswer status(AppId app) const;
+  protocol::GoalsInForce goals(AppId app) const;
+  /// Behind the one in service.
+  std::size_t waiting() const noexcept { return pending_.empty() ? 0 : pending_.size() - 1; }
 
   ServerOptions options_;
   control::Driver& driver_;
@@ -267,7 +270,7 @@ void Server::Impl::on_message() {
     if (const Status set = driver_.set_goals(app, changed(driver_.goals(app), *goal)); !set) {
       return refuse(envelope, request.id, protocol::fault_of(set.error()));
     }
-    return answer(envelope, request.id, goals_of(driver_.goals(app)));
+    return answer(envelope, request.id, goals(app));
   }
   on_infer(std::get<protocol::Infer>(request.body), request.app, std::move(envelope), request.id);
 }
@@ -279,11 +282,11 @@ void Server::Impl::on_infer(const protocol::Infer& infer, int app, Envelope enve
                   {protocol::Code::kMismatch, "the network takes " + shape_text(options_.network.input_shape) +
                                                   ", the tensor is " + shape_text(infer.tensor.shape)});
   }
-  if (pending_.size() >= options_.queue_limit) {
+  if (pending_.size() > options_.queue_limit) {  // and the one in service
     ++overloaded_;
-    return refuse(envelope, id,
-                  {protocol::Code::kOverloaded,
-                   std::to_string(pending_.size()) + " requests are waiting already; try again later"});
+    return refuse(
+        envelope, id,
+        {protocol::Code::kOverloaded, std::to_string(waiting()) + " requests are waiting already; try again later"});
   }
   protocol::Tensor tensor = infer.tensor;
   if (tensor.dtype == protocol::DType::kFloat32 &&
@@ -353,6 +356,13 @@ protocol::MetricsAnswer Server::Impl::metrics() const {
   return answer;
 }
 
+protocol::GoalsInForce Server::Impl::goals(AppId app) const {
+  const policies::Goals set = driver_.goals(app);
+  protocol::GoalsInForce answer = goals_of(set);
+  if (options_.unreachable) answer.warning = options_.unreachable(set);
+  return answer;
+}
+
 protocol::StatusAnswer Server::Impl::status(AppId app) const {
   const control::DriverMetrics facts = driver_.metrics();
   protocol::StatusAnswer answer;
@@ -363,10 +373,10 @@ protocol::StatusAnswer Server::Impl::status(AppId app) const {
   answer.input_shape = options_.network.input_shape;
   answer.classes = options_.network.classes;
   for (const inference::LevelFacts& level : options_.network.levels) answer.accuracies.push_back(level.accuracy);
-  answer.waiting = pending_.size();
+  answer.waiting = waiting();
   answer.queue_limit = options_.queue_limit;
   answer.uptime_s = now_s() - started_s_;
-  answer.goals = goals_of(driver_.goals(app));
+  answer.goals = goals(app);
   answer.emulated = facts.emulated;
   return answer;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,13 +29,15 @@ struct ServerOptions {
   std::string endpoint;            ///< tcp://HOST:PORT (port 0: the system's choice) or ipc://PATH
   std::string telemetry_endpoint;  ///< a PUB socket that streams metrics; empty: none
   double telemetry_hz = 10;        ///< 0.1..1000; each message costs one Driver::metrics()
-  std::size_t queue_limit = 64;    ///< requests taken and not yet answered; beyond it `overloaded`. 1..65536
+  std::size_t queue_limit = 64;  ///< requests that may wait behind the one in service; beyond it `overloaded`. 1..65536
   std::size_t max_tensor_bytes = std::size_t{4} << 20;
-  double drain_s = 1.0;                 ///< how long a stopping server waits for answers under way. 0..60
-  int apps = 1;                         ///< applications known to the driver: ids 0..apps-1
-  std::optional<CurveAccess> curve;     ///< needed off loopback; encrypts and authenticates wherever it is given
-  inference::NetworkFacts network;      ///< what is served: shapes are checked against it, `status` shows it
-  std::string policy;                   ///< shown by `status`
+  double drain_s = 1.0;              ///< how long a stopping server waits for answers under way. 0..60
+  int apps = 1;                      ///< applications known to the driver: ids 0..apps-1
+  std::optional<CurveAccess> curve;  ///< needed off loopback; encrypts and authenticates wherever it is given
+  inference::NetworkFacts network;   ///< what is served: shapes are checked against it, `status` shows it
+  std::string policy;                ///< shown by `status`
+  /// Which of these goals cannot be met, in one line, empty where all can: the `warning` of replies. May be empty.
+  std::function<std::string(const policies::Goals&)> unreachable;
   std::shared_ptr<spdlog::logger> log;  ///< null: silent
 };
 

@@ -40,7 +40,8 @@ protocol::GoalsInForce goals_of(const policies::Goals& goals) noexcept {
   return {.latency_s = goals.latency_s,
           .energy_j = goals.energy_j,
           .power_w = goals.power_w,
-          .accuracy = goals.accuracy_floor};
+          .accuracy = goals.accuracy_floor,
+          .warning = {}};
 }
 
 policies::Goals changed(policies::Goals goals, const protocol::Goal& change) noexcept {

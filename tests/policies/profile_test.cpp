@@ -12,6 +12,7 @@ using ::reins::testing::IsError;
 using ::reins::testing::small_board;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 ActionSpace small_space() { return *ActionSpace::make(small_board(), 2); }
 
@@ -39,6 +40,27 @@ Profile full_profile(const ActionSpace& space) {
     }
   }
   return profile;
+}
+
+TEST(Profile, SaysWhichGoalsNoPointMeets) {
+  const Profile profile = full_profile(small_space());
+  // Latency (1 + level) / (3 + point + mapping), at best / 9; 0.25 J; idle 0.1 W at least; accuracy 0.5, 0.75.
+  EXPECT_EQ(profile.unreachable({}), "");
+  Goals goals{0.15, 0.3, 0.2, 0.4};
+  EXPECT_EQ(profile.unreachable(goals), "");
+  goals.accuracy_floor = 0.75;
+  EXPECT_THAT(profile.unreachable(goals),
+              HasSubstr("latency 0.15 s is below the fastest profiled time at this accuracy "
+                        "floor, 0.222 s"));
+  goals = {std::nullopt, 0.2, 0.05, std::nullopt};
+  EXPECT_THAT(profile.unreachable(goals), AllOf(HasSubstr("energy 0.2 J"), HasSubstr("0.25 J; power 0.05 W"),
+                                                HasSubstr("0.1 W"), Not(HasSubstr("latency"))));
+  Profile best_is_less(small_space());
+  ProfilePoint point = *profile.at(LevelId(0), MappingId(0), OppId(0));
+  best_is_less.set(point);
+  EXPECT_THAT(best_is_less.unreachable({std::nullopt, std::nullopt, std::nullopt, 0.6}),
+              HasSubstr("the best has 0.5 and is what runs"));
+  EXPECT_EQ(Profile(small_space()).unreachable(goals), "") << "nothing is known";
 }
 
 TEST(Profile, AnswersWhatWasSetAndNullElsewhere) {

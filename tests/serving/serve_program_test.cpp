@@ -153,6 +153,22 @@ TEST_F(ServeProgram, ServesAnEmulatedBoardUntilItIsStopped) {
   EXPECT_THAT(server.text, HasSubstr("0 rejected"));
 }
 
+TEST_F(ServeProgram, SaysWhatItsGoalsMeanAndItsQueueIsTheOneAskedFor) {
+  Process server(serve({"--policy", "pareto", "--endpoint", "tcp://127.0.0.1:0", "--telemetry", "none", "--log-level",
+                        "off", "--queue", "7"}));
+  ASSERT_TRUE(server.prints("no latency goal")) << server.text;
+  RawClient client(endpoint_in(server.text));
+  EXPECT_EQ(client.ask<protocol::StatusAnswer>(request_of(1, protocol::StatusQuery{})).queue_limit, 7U);
+  protocol::Goal goal;
+  goal.latency_s = {true, 1e-6};
+  EXPECT_THAT(client.ask<protocol::GoalsInForce>(request_of(2, goal)).warning, HasSubstr("fastest profiled time"));
+
+  Process hurried(serve({"--policy", "pareto", "--endpoint", "tcp://127.0.0.1:0", "--telemetry", "none", "--log-level",
+                         "off", "--latency", "1e-6"}));
+  ASSERT_TRUE(hurried.prints("fastest profiled time")) << hurried.text;
+  EXPECT_EQ(hurried.text.find("no latency goal"), std::string::npos);
+}
+
 TEST_F(ServeProgram, PrintsItsTotalsAsJson) {
   Process server(serve({"--policy", "pareto", "--endpoint", "tcp://127.0.0.1:0", "--telemetry", "none", "--json"}));
   ASSERT_TRUE(server.prints("listening on tcp://")) << server.text;

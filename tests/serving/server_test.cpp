@@ -109,6 +109,24 @@ TEST(Server, GoalsChangeOneByOneAndClear) {
   EXPECT_EQ(client.ask<StatusAnswer>(request_of(3, protocol::StatusQuery{})).goals, goals);
 }
 
+TEST(Server, WarnsOfGoalsThatCannotBeMet) {
+  serving::ServerOptions options = loopback_options();
+  options.unreachable = [](const policies::Goals& goals) {
+    return goals.latency_s && *goals.latency_s < 0.05 ? std::string("too fast") : std::string();
+  };
+  RunningServer running(std::move(options));
+  RawClient client(running.server->endpoint());
+  protocol::Goal goal;
+  goal.latency_s = {true, 0.04};
+  const auto set = client.ask<protocol::GoalsInForce>(request_of(1, goal));
+  EXPECT_EQ(set.latency_s, 0.04) << "in force all the same";
+  EXPECT_EQ(set.warning, "too fast");
+  RawClient another(running.server->endpoint());
+  EXPECT_EQ(another.ask<StatusAnswer>(request_of(2, protocol::StatusQuery{})).goals, set) << "they are the server's";
+  goal.latency_s.value = 0.06;
+  EXPECT_EQ(client.ask<protocol::GoalsInForce>(request_of(3, goal)).warning, "");
+}
+
 TEST(Server, AGoalThatTheDriverRefusesIsAFault) {
   RunningServer running;
   RawClient client(running.server->endpoint());
@@ -222,18 +240,23 @@ TEST(Server, BeyondItsQueueItSaysOverloadedAtOnce) {
   RunningServer running(std::move(options));
   running.driver.hold(true);
   RawClient client(running.server->endpoint());
-  for (int id = 0; id < 7; ++id) client.send(infer_request(id, kImage));
-  for (int id = 4; id < 7; ++id) {
+  for (int id = 0; id < 8; ++id) client.send(infer_request(id, kImage));
+  // One in service and four that wait.
+  for (int id = 5; id < 8; ++id) {
     const protocol::Reply reply = client.reply();
     EXPECT_EQ(reply.id, Value(id)) << "the refusals come while the others wait";
     EXPECT_EQ(std::get<Fault>(reply.body).code, Code::kOverloaded);
+    EXPECT_THAT(std::get<Fault>(reply.body).message, HasSubstr("4 requests are waiting"));
   }
-  EXPECT_EQ(running.driver.waiting(), 4U);
+  EXPECT_EQ(running.driver.waiting(), 5U);
+  const auto status = client.ask<StatusAnswer>(request_of(9, protocol::StatusQuery{}));
+  EXPECT_EQ(status.queue_limit, 4U);
+  EXPECT_EQ(status.waiting, 4U);
   running.driver.hold(false);
-  for (int id = 0; id < 4; ++id) EXPECT_EQ(client.reply().id, Value(id));
+  for (int id = 0; id < 5; ++id) EXPECT_EQ(client.reply().id, Value(id));
   const auto metrics = client.ask<MetricsAnswer>(request_of(9, protocol::MetricsQuery{}));
-  EXPECT_EQ(metrics.offered, 7U);
-  EXPECT_EQ(metrics.served, 4U);
+  EXPECT_EQ(metrics.offered, 8U);
+  EXPECT_EQ(metrics.served, 5U);
   EXPECT_EQ(metrics.rejected, 3U);
   EXPECT_EQ(metrics.missed, 3U) << "a request turned away is a miss";
 }

@@ -120,7 +120,7 @@ TEST(Replay, GivesUpMissingAnswersAfterItsTimeOut) {
 
 TEST(Replay, CountsWhatTheServerTurnsAway) {
   serving::ServerOptions server = loopback_options();
-  server.queue_limit = 2;
+  server.queue_limit = 1;
   RunningServer running(std::move(server));
   running.driver.hold(true);
   ReplayOptions options = options_for(running);
