@@ -274,7 +274,9 @@ void register_eval(CLI::App& app, int& exit_code) {
       ->add_option("--policy", options->policies,
                    "policy file; several (of different training seeds) get mean and spread")
       ->type_name("FILE");
-  command->add_flag("--allow-board", options->allow_board, "bind a policy of a sister board by its slots");
+  command->add_flag(
+      "--allow-board", options->allow_board,
+      "bind a policy of a sister board by its slots: one whose mappings and clusters have the same names");
   command->add_flag("--allow-network", options->allow_network,
                     "take a policy that was trained with another network of as many levels");
   command->add_flag("--no-shield", options->no_shield, "a row more per policy: without the shield");

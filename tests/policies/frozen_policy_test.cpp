@@ -204,7 +204,8 @@ TEST(Binding, RefusesBoardsThatShareNothing) {
   const ActionSpace from = small_space();
   ActionSpace to = from;
   const ObservationSpec table = named_table({"a"});
-  EXPECT_THAT(Binding::sister(from, table, to, named_table({"b"})), IsError(ErrorKind::kMismatch, HasSubstr("'a'")));
+  EXPECT_THAT(Binding::sister(from, table, to, named_table({"b"})),
+              IsError(ErrorKind::kMismatch, ::testing::AllOf(HasSubstr("'a'"), HasSubstr("have the same names"))));
   ObservationSpec scaled = table;
   scaled.features[0].normaliser = "/ 2";
   EXPECT_THAT(Binding::sister(from, table, to, scaled), IsError(ErrorKind::kMismatch, HasSubstr("'a'")));
