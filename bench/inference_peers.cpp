@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -321,6 +322,9 @@ void print_facts(const Bench& bench) {
               bench.rounds);
   std::printf("# floats to logits; FMA peak: share of the best of ours, MACs of the direct form; ours/peer: median\n");
   std::printf("# over the rounds\n");
+  const char* const wait = std::getenv("OMP_WAIT_POLICY");
+  std::printf("# OMP_WAIT_POLICY %s: whether the libraries' threads spin between two calls\n",
+              wait == nullptr ? "not set" : wait);
   for (const Rival& rival : rivals()) {
     std::printf("# %-6s = %s %s\n", rival.name, rival.library,
                 rival.make == nullptr ? "ABSENT from this build" : rival.version().c_str());
