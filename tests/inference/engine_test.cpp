@@ -154,6 +154,22 @@ TEST(OnednnEngine, GrowsToTheBitsOfAFreshRun) {
   std::printf("oneDNN allocated %ld times in an inference of 3 groups\n", allocations);
 }
 
+TEST(EveryEngine, AutoIsOurOwnAndABuildWithoutOnednnSaysSo) {
+  const auto a = small_architecture();
+  const auto image = random_image(a, 6);
+  auto automatic = small_engine("auto");
+  auto portable = small_engine("portable");
+  ASSERT_NE(automatic, nullptr);
+  ASSERT_NE(portable, nullptr);
+  EXPECT_EQ(run(*automatic, view_of(image, a), 2), run(*portable, view_of(image, a), 2));
+  const auto onednn = make_engine(describe(a, "s", "n", "n"), random_weights(a, 1), {.backend = "onednn"});
+  if (has_onednn()) {
+    EXPECT_OK(onednn);
+  } else {
+    EXPECT_THAT(onednn, IsError(ErrorKind::kUnsupported, HasSubstr("no oneDNN")));
+  }
+}
+
 TEST(EveryEngine, AnswersABatchAsItAnswersItsImages) {
   const auto a = small_architecture();
   for (const std::string backend : {"portable", "onednn"}) {

@@ -243,6 +243,8 @@ TEST(Arrows, LibtorchStaysInItsRoomsAndSpdlogInIts) {
     if (room == "tests") room = room_of(include.file.substr(6));
     if (std::regex_search(include.target, torch)) {
       ++torch_seen;
+      // A library that our engines are compared with is called as its user would.
+      if (include.file == "bench/peers/libtorch.cpp") continue;
       EXPECT_TRUE(kTorchRooms.contains(room)) << include.place();
     }
     if (include.target.starts_with("spdlog/")) {
