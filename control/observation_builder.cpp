@@ -90,11 +90,11 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   if (profile.has_energy()) add_optional("last_energy", "J", "log2(x / energy_ref) / 4");
   add("last_age", "s", "x / full_latency / 16, clamped to 0..1");
   if (!board.thermal.zone.empty()) {
-    add("temperature", "C", "(x - 25) / 60");
-    add("throttle_distance", "C", "x / 40, clamped to -0.5..1.5");
+    add_optional("temperature", "C", "(x - 25) / 60, clamped to -0.5..1.5");
+    add_optional("throttle_distance", "C", "x / 40, clamped to -0.5..1.5");
   }
   for (const boards::Cluster& cluster : board.clusters) {
-    if (cluster.kind == boards::UnitKind::kCpu) add("others_util." + cluster.name, "1", "0..1");
+    if (cluster.kind == boards::UnitKind::kCpu) add_optional("others_util." + cluster.name, "1", "0..1");
   }
   for (const boards::Cluster& cluster : board.clusters) {
     if (cluster.opps.size() > 1) add("cap." + cluster.name, "1", "highest allowed frequency / top frequency");
@@ -171,11 +171,12 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
   }
   out.put(clamped(facts.last_age_s / full_latency_s_ / 16, 0, 1));
   if (!board_.thermal.zone.empty()) {
-    out.put(facts.temperature_c ? clamped((*facts.temperature_c - 25) / 60, -0.5, 1.5) : 0.0F);
-    out.put(facts.throttle_distance_c ? clamped(*facts.throttle_distance_c / 40, -0.5, 1.5) : 0.0F);
+    out.put(facts.temperature_c.has_value(), clamped((facts.temperature_c.value_or(25) - 25) / 60, -0.5, 1.5));
+    out.put(facts.throttle_distance_c.has_value(), clamped(facts.throttle_distance_c.value_or(0) / 40, -0.5, 1.5));
   }
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
-    if (board_.clusters[c].kind == boards::UnitKind::kCpu) out.put(clamped(facts.others_util[c].value_or(0), 0, 1));
+    if (board_.clusters[c].kind != boards::UnitKind::kCpu) continue;
+    out.put(facts.others_util[c].has_value(), clamped(facts.others_util[c].value_or(0), 0, 1));
   }
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
     const auto& opps = board_.clusters[c].opps;

@@ -9,6 +9,8 @@
 namespace reins::control {
 namespace {
 
+/// Requests without a deadline that may wait before those served are to go at twice the pace at which they come.
+constexpr double kPatience = 8;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -178,6 +180,14 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
     const auto top = static_cast<std::int32_t>(board_.clusters[c].opps.size()) - 1;
     facts.cap[c] = std::clamp<std::int32_t>(telemetry_.cap[c].value_or(top), 0, top);
+  }
+  // Without deadlines nobody asks for a pace: the longer the queue, the further below the mean gap, so that it stays
+  // within its places; but none that nothing keeps, which would bind nobody.
+  const policies::ProfilePoint* fastest = profile_.fastest(builder_.floor_level(goals_));
+  if (!facts.slack_s.has_value() && !facts.pace_s.has_value() && facts.queue_depth > 0 && gaps_ > 0 &&
+      fastest != nullptr) {
+    facts.pace_s = std::max(long_gap_s_ / (1 + static_cast<double>(facts.queue_depth) / kPatience),
+                            shield_.predicted_s(facts, fastest->mapping, fastest->level, fastest->opp));
   }
   builder_.fill(observation_);
 

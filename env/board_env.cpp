@@ -27,6 +27,7 @@ Result<EnvConfig> EnvConfig::from_toml(const TomlTable& table) {
   REINS_ASSIGN(c.energy_budget, table.number_or("energy_budget", c.energy_budget, 0, 1));
   REINS_ASSIGN(c.others, table.number_or("others", c.others, 0, 1));
   REINS_ASSIGN(c.capped, table.number_or("capped", c.capped, 0, 1));
+  REINS_ASSIGN(c.blind, table.number_or("blind", c.blind, 0, 1));
   REINS_ASSIGN(c.shield_off, table.number_or("shield_off", c.shield_off, 0, 1));
   if (c.loads.empty() || c.target_factors.empty()) {
     return fail(ErrorKind::kGarbled, "'loads' and 'target_factors' want at least one number", table.place("loads"));
@@ -93,6 +94,7 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
       conditions.limit[c] = static_cast<std::int32_t>(opps / 2 + rng.below(opps - opps / 2));
     }
   }
+  conditions.blind = rng.uniform() < config_.blind;
   lost_.clear();
   run_->reset(trace_, conditions, image_seed);
   run_->set_goals(goals);

@@ -413,7 +413,9 @@ void EmulatedBoard::sense() noexcept {
   telemetry.at_s = now_s_;
   next_sense_s_ += sensor_period_s_;
   const double quantum_c = board_->thermal.sensor_quantum_c;
-  telemetry.temperature_c = quantum_c > 0 ? std::floor(temperature_c_ / quantum_c) * quantum_c : temperature_c_;
+  if (!conditions_.blind) {
+    telemetry.temperature_c = quantum_c > 0 ? std::floor(temperature_c_ / quantum_c) * quantum_c : temperature_c_;
+  }
   if (has_power_sensor_) {
     double mean_w = window_j_ / sensor_period_s_;
     if (conditions_.noise) mean_w *= 1 + sensor_noise_ * std::clamp(rng_.normal(), -3.0, 3.0);
@@ -427,7 +429,8 @@ void EmulatedBoard::sense() noexcept {
   for (std::size_t c = 0; c < clusters; ++c) {
     telemetry.cap[c] = clusters_[c].cap;
     telemetry.present_opp[c] = clusters_[c].opp.value;
-    if (board_->clusters[c].kind == boards::UnitKind::kCpu) telemetry.others_util[c] = conditions_.others_util[c];
+    const bool counted = board_->clusters[c].kind == boards::UnitKind::kCpu && !conditions_.blind;
+    if (counted) telemetry.others_util[c] = conditions_.others_util[c];
   }
   sensed_ = telemetry;
 }

@@ -25,6 +25,7 @@ struct BoardConditions {
   /// Highest operating point that a limit from outside allows (nvpmodel, a user's scaling_max_freq); absent: the top.
   std::array<std::optional<std::int32_t>, policies::kMaxClusters> limit{};
   std::uint64_t seed = 1;
+  bool blind = false;  ///< thermometer and the count of others' load are out of order: both absent
   bool noise = true;   ///< run-time and sensor noise
   bool shield = true;  ///< false: the Runtime's shield is off, whatever its config says
 };

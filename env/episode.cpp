@@ -41,11 +41,11 @@ void Episode::reset(const data::Trace& trace, const BoardConditions& conditions,
   board_.reset(start_s, conditions);
   control::Telemetry first;
   first.at_s = start_s;
-  first.temperature_c = conditions.start_c;
+  if (!conditions.blind) first.temperature_c = conditions.start_c;
   const std::size_t clusters =
       std::min(world_.board->clusters.size(), policies::kMaxClusters);  // said for the compiler
   for (std::size_t c = 0; c < clusters; ++c) {
-    first.others_util[c] = conditions.others_util[c];
+    if (!conditions.blind) first.others_util[c] = conditions.others_util[c];
     first.cap[c] = board_.cap(ClusterId(c)).value;
   }
   runtime_->sensed(start_s, first);

@@ -24,7 +24,8 @@ struct Situation {
   std::size_t queue_depth = 0;         ///< requests waiting behind the one at hand
   std::optional<double> next_slack_s;  ///< time left to the tightest deadline that can be kept among those waiting
   std::optional<double> pace_s;      ///< longest mean service time with which those of these deadlines that can be kept
-                                     ///< are: least slack of the i-th / i
+                                     ///< are: least slack of the i-th / i. Where nothing has a deadline and a
+                                     ///< queue waits: what keeps it within its places
   std::optional<double> rate_hz;     ///< request rate, exponentially averaged
   std::optional<double> mean_gap_s;  ///< between arrivals, over some fifty of them: the demand in the long run
   std::optional<double>

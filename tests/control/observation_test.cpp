@@ -147,7 +147,7 @@ TEST_F(ObservationTest, SaysWhichPointIsNeededAndByWhatMargin) {
 
 TEST_F(ObservationTest, WhatIsAbsentIsFlaggedAbsent) {
   for (const char* name : {"latency_target", "slack", "power_cap", "energy_budget", "rate", "demand", "next_slack",
-                           "last_latency", "last_energy"}) {
+                           "last_latency", "last_energy", "temperature", "throttle_distance", "others_util.little"}) {
     EXPECT_EQ(feature(name), 0) << name;
     EXPECT_EQ(feature(name, true), 0) << name;
   }

@@ -1,6 +1,7 @@
 // The Runtime as a state machine: what each call answers with, and what is counted.
 #include "control/runtime.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -210,6 +211,35 @@ TEST_F(RuntimeTest, TheLostAskForNoHaste) {
   complete(runtime, 0.2, 2);
   EXPECT_LT(*runtime.observation().facts.slack_s, 0);
   EXPECT_FALSE(runtime.observation().facts.pace_s.has_value());
+}
+
+TEST_F(RuntimeTest, AQueueWithoutDeadlinesStaysWithinItsPlaces) {
+  config_.shield.enabled = true;
+  config_.queue_limit = 16;
+  policies::Goals goals;
+  goals.accuracy_floor = 0.7;
+  Runtime runtime = make();
+  runtime.set_goals(goals);
+  // Ten requests a second; the policy would like the full network's 0.4 s on the slowest point.
+  double done_s = kNever, next_s = 0;
+  std::size_t longest = 0;
+  for (std::uint64_t id = 1; id <= 2000;) {
+    const double now_s = std::min(next_s, done_s);
+    if (next_s < done_s) {
+      arrive(runtime, now_s, id++);
+      next_s += 0.1;
+    } else {
+      complete(runtime, now_s, 2);
+      done_s = kNever;
+    }
+    longest = std::max(longest, runtime.observation().facts.queue_depth);
+    if (std::ranges::count(kinds(), EffectKind::kDecide) == 0) continue;
+    decide(runtime, now_s, act(2, 2, 0, 0));
+    done_s = now_s + world_.profile.at(LevelId(2), MappingId(2), runtime.applied().opp)->latency_s;
+  }
+  EXPECT_EQ(runtime.counters().rejected, 0U);
+  EXPECT_LT(longest, 12U);
+  EXPECT_GT(longest, 0U);
 }
 
 TEST_F(RuntimeTest, ParksOnceTheQueueHasBeenEmptyForTheDelay) {
