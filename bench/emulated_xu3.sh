@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # The figures of the emulated Odroid XU3: trains five seeds and compares them on held-out traces.
 #   bench/emulated_xu3.sh [--out DIR] [--bin DIR] [--camera DIR] [--full]
-# --camera: folder of recorded camera arrivals (CSV), added as arrivals of their own. --full: the whole grid too (every constant
-# target and floor), beside the headline one. Writes DIR/seed*.policy, headline.{txt,json}, report.html [, full.{txt,json}].
+# --camera: folder of recorded camera arrivals (CSV), added as arrivals of their own; the comparison without them, which
+# anyone can run again, goes to generated.{txt,json}. --full: the whole grid too (every constant target and floor), beside
+# the headline one. Writes DIR/seed*.policy, headline.{txt,json}, report.html [, generated.{txt,json}, full.{txt,json}];
+# bench/readme_table.py puts headline.txt into README.md.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=out/emulated_xu3 bin=$here/build/release/bin full=0 camera=()
@@ -28,8 +30,12 @@ wait
 for seed in 1 2 3 4 5; do
   [ -f "$out/seed$seed.policy" ] || "$bin/reins" freeze --run "$out/run$seed" --out "$out/seed$seed.policy"
 done
-"$bin/reins" eval --board odroid-xu3 "${policies[@]}" --grid headline --traces 5 "${camera[@]}" --no-shield \
+"$bin/reins" eval --board odroid-xu3 "${policies[@]}" --grid headline --traces 20 "${camera[@]}" --no-shield \
   --json "$out/headline.json" --report "$out/report.html" | tee "$out/headline.txt"
+if [ ${#camera[@]} -gt 0 ]; then
+  "$bin/reins" eval --board odroid-xu3 "${policies[@]}" --grid headline --traces 20 --json "$out/generated.json" |
+    tee "$out/generated.txt"
+fi
 if [ "$full" = 1 ]; then
   "$bin/reins" eval --board odroid-xu3 "${policies[@]}" --grid full --traces 2 "${camera[@]}" --json "$out/full.json" | tee "$out/full.txt"
 fi
