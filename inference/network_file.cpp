@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/file.hpp"
 #include "core/pack.hpp"
@@ -109,7 +110,7 @@ Result<std::vector<float>> floats_at(const Value& value, std::string_view key, s
   std::vector<float> floats;
   for (const Value& v : *array) {
     double number = 0;
-    if (!v.number(number) || !std::isfinite(number))
+    if (!v.number(number) || !(std::abs(number) <= std::numeric_limits<float>::max()))
       return fail(ErrorKind::kGarbled, "input scaling is no number", where, kAgain);
     floats.push_back(static_cast<float>(number));
   }
@@ -200,12 +201,13 @@ struct NetworkFile::Mapping {
   const char* data = nullptr;
   std::size_t size = 0;
   std::size_t first_tensor = 0;
+  std::vector<char> copy;  ///< where `data` lies, unless it is mapped
 
   Mapping() = default;
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping() {
-    if (data != nullptr) ::munmap(const_cast<char*>(data), size);
+    if (size > 0 && copy.empty()) ::munmap(const_cast<char*>(data), size);
   }
 };
 
@@ -219,9 +221,9 @@ Result<NetworkFile> NetworkFile::open(const std::filesystem::path& path) {
     return fail(ErrorKind::kGarbled, "not a file", where, "name a network file, e.g. network.rnet");
   }
   const auto size = static_cast<std::size_t>(facts.st_size);
-  if (size < kHeaderBytes) {
+  if (size == 0) {  // which mmap refuses
     ::close(fd);
-    return fail(ErrorKind::kGarbled, "not a network file, or cut short", where, kAgain);
+    return from_bytes({}, where);
   }
   void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   const int problem = errno;
@@ -230,7 +232,20 @@ Result<NetworkFile> NetworkFile::open(const std::filesystem::path& path) {
   auto mapping = std::make_shared<Mapping>();
   mapping->data = static_cast<const char*>(data);
   mapping->size = size;
+  return check(std::move(mapping), where);
+}
 
+Result<NetworkFile> NetworkFile::from_bytes(std::string_view bytes, std::string_view where) {
+  auto mapping = std::make_shared<Mapping>();
+  mapping->copy.assign(bytes.begin(), bytes.end());
+  mapping->data = mapping->copy.data();
+  mapping->size = bytes.size();
+  return check(std::move(mapping), where);
+}
+
+Result<NetworkFile> NetworkFile::check(std::shared_ptr<Mapping> mapping, std::string_view where) {
+  const std::size_t size = mapping->size;
+  if (size < kHeaderBytes) return fail(ErrorKind::kGarbled, "not a network file, or cut short", where, kAgain);
   const std::string_view bytes(mapping->data, size);
   if (!bytes.starts_with(kMagic)) return fail(ErrorKind::kGarbled, "not a network file", where, kAgain);
   if (read_at<std::uint32_t>(bytes, 8) != kNetworkSchema) {
