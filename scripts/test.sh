@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds and runs the tests.
 #   scripts/test.sh          release build, every test
-#   scripts/test.sh --ci     the same, then ThreadSanitizer and AddressSanitizer on the build without libtorch
+#   scripts/test.sh --ci     the same, then ThreadSanitizer and AddressSanitizer on the build without libtorch, and a
+#                            minute of fuzzing where clang and its libFuzzer are installed
 #   scripts/test.sh --all    the same, then AddressSanitizer on everything, libtorch's rooms included (takes long)
 # CI=true in the environment stands for --ci. The last line is the sum over all runs.
 set -euo pipefail
@@ -76,6 +77,15 @@ if [[ $mode != release ]]; then
   export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
   build asan-notorch
   run asan-notorch
+
+  # The readers of what comes from elsewhere, fuzzed for 60 s in all. clang may be there without libFuzzer.
+  if clang++ -fsanitize=fuzzer,address -x c++ -o /dev/null - 2>/dev/null \
+      <<<'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'; then
+    build fuzz
+    run fuzz --tests-regex '^fuzz\.'
+  else
+    echo "== fuzzing skipped: no clang with libFuzzer here (apt-get install clang)"
+  fi
 fi
 if [[ $mode == all ]]; then
   # Debian's libtorch is not instrumented: what it allocates and never frees is not ours to report, and a std::vector
