@@ -32,6 +32,10 @@ if(REINS_FUZZ)
   target_compile_options(reins_build_flags INTERFACE ${fuzz_flags} -fno-omit-frame-pointer -g)
   target_link_options(reins_build_flags INTERFACE ${fuzz_flags})
 endif()
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  # Without it, 32-bit programs cannot even look at a file whose inode number or size takes more bits.
+  target_compile_definitions(reins_build_flags INTERFACE _FILE_OFFSET_BITS=64)
+endif()
 # REINS_ASSERT guards our own mistakes: on in tests and in CI, off only where a packager asks.
 option(REINS_ASSERTS "Keep REINS_ASSERT in every build type" ON)
 if(REINS_ASSERTS)

@@ -260,24 +260,24 @@ Result<NetworkFile> NetworkFile::check(std::shared_ptr<Mapping> mapping, std::st
   if (read_at<std::uint32_t>(bytes, 12) != crc32(bytes.substr(16))) {
     return fail(ErrorKind::kGarbled, "the network file was changed: its checksum does not fit", where, kAgain);
   }
-  mapping->first_tensor = read_at<std::uint64_t>(bytes, 40);
+  // Compared in 64 bits, also where a size has 32.
+  const auto metadata_bytes = read_at<std::uint64_t>(bytes, 32);
+  const auto first = read_at<std::uint64_t>(bytes, 40);
+  if (read_at<std::uint64_t>(bytes, 24) != kHeaderBytes || metadata_bytes > size - kHeaderBytes || first > size ||
+      first < kHeaderBytes + metadata_bytes || first % kTensorAlignment != 0) {
+    return fail(ErrorKind::kGarbled, "the offsets in its header do not fit its length", where, kAgain);
+  }
+  mapping->first_tensor = static_cast<std::size_t>(first);
   NetworkFile file;
   file.mapping_ = std::move(mapping);
-  REINS_TRY(file.parse(bytes, where));
+  REINS_TRY(file.parse(bytes.substr(kHeaderBytes, static_cast<std::size_t>(metadata_bytes)), where));
   file.network_.facts.fingerprint = fingerprint(bytes);
   return file;
 }
 
-Status NetworkFile::parse(std::string_view bytes, std::string_view where) {
+Status NetworkFile::parse(std::string_view metadata, std::string_view where) {
   const auto garbled = [where](std::string_view what) { return fail(ErrorKind::kGarbled, what, where, kAgain); };
-  const auto metadata_at = read_at<std::uint64_t>(bytes, 24);
-  const auto metadata_bytes = read_at<std::uint64_t>(bytes, 32);
-  const std::size_t first = mapping_->first_tensor;
-  if (metadata_at != kHeaderBytes || metadata_bytes > bytes.size() - kHeaderBytes || first > bytes.size() ||
-      first < metadata_at + metadata_bytes || first % kTensorAlignment != 0) {
-    return garbled("the offsets in its header do not fit its length");
-  }
-  REINS_ASSIGN(const Value m, unpack(bytes.substr(metadata_at, metadata_bytes), where));
+  REINS_ASSIGN(const Value m, unpack(metadata, where));
   REINS_ASSIGN(const std::string family, m.text_at("family", where));
   if (family != "group") {
     return fail(ErrorKind::kMismatch, "a network of the unknown family " + family, where, "known: group");
@@ -318,19 +318,19 @@ Status NetworkFile::parse(std::string_view bytes, std::string_view where) {
   type_ = dtype == "float16" ? WeightType::kFloat16 : WeightType::kFloat32;
 
   REINS_ASSIGN(const Value::Array* const entries, m.array_at("tensors", where));
-  const std::size_t room = bytes.size() - first;
+  const std::uint64_t room = mapping_->size - mapping_->first_tensor;
   for (const Value& entry : *entries) {
     TensorEntry tensor;
     REINS_ASSIGN(tensor.name, entry.text_at("name", where));
     REINS_ASSIGN(const std::int64_t offset, entry.integer_at("offset", where, 0, static_cast<std::int64_t>(room)));
     tensor.offset = static_cast<std::size_t>(offset);
     REINS_ASSIGN(const Value::Array* const shape, entry.array_at("shape", where));
-    std::size_t count = 1;
+    std::uint64_t count = 1;
     for (const Value& n : *shape) {
       const std::int64_t* const extent = n.integer();
       if (extent == nullptr || *extent < 1 || *extent > (1 << 24)) return garbled("a tensor's shape is garbled");
       tensor.shape.push_back(*extent);
-      count *= static_cast<std::size_t>(*extent);
+      count *= static_cast<std::uint64_t>(*extent);
       if (count > room) return garbled("a tensor reaches beyond the end of the file");
     }
     if (tensor.offset % kTensorAlignment != 0 || count * bytes_of(type_) > room - tensor.offset) {

@@ -55,7 +55,7 @@ class NetworkFile {
     std::size_t offset = 0;
   };
   static Result<NetworkFile> check(std::shared_ptr<Mapping> mapping, std::string_view where);
-  Status parse(std::string_view bytes, std::string_view where);
+  Status parse(std::string_view metadata, std::string_view where);
   Result<Tensor> tensor(std::string_view name) const;
 
   std::shared_ptr<const Mapping> mapping_;
