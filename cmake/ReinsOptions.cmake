@@ -35,6 +35,8 @@ endif()
 if(CMAKE_SIZEOF_VOID_P EQUAL 4)
   # Without it, 32-bit programs cannot even look at a file whose inode number or size takes more bits.
   target_compile_definitions(reins_build_flags INTERFACE _FILE_OFFSET_BITS=64)
+  # GCC notes for each function that GCC 6 would have called otherwise (-Wpsabi): nothing that old is linked.
+  target_compile_options(reins_build_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-psabi>)
 endif()
 # REINS_ASSERT guards our own mistakes: on in tests and in CI, off only where a packager asks.
 option(REINS_ASSERTS "Keep REINS_ASSERT in every build type" ON)
