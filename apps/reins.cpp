@@ -6,8 +6,10 @@
 #include "apps/net_command.hpp"
 #include "apps/profile_command.hpp"
 #include "apps/restore_command.hpp"
-#include "apps/serve_command.hpp"
 #include "apps/wiring.hpp"
+#ifdef REINS_SERVING
+#include "apps/serve_command.hpp"
+#endif
 #ifdef REINS_TRAINING
 #include "apps/train_command.hpp"
 #endif
@@ -23,7 +25,9 @@ int main(int argc, char** argv) {
   reins::apps::register_net(app, exit_code);
   reins::apps::register_profile(app, exit_code);
   reins::apps::register_restore(app, exit_code);
+#ifdef REINS_SERVING
   reins::apps::register_serve(app, exit_code);
+#endif
 #ifdef REINS_TRAINING
   reins::apps::register_train(app, exit_code);
   reins::apps::register_freeze(app, exit_code);

@@ -4,7 +4,11 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/reins)
 
-install(TARGETS reins reins-workload RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+set(programs reins)
+if(REINS_SERVING)
+  list(APPEND programs reins-workload)
+endif()
+install(TARGETS ${programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
 
 get_property(rooms GLOBAL PROPERTY REINS_ROOMS)
 foreach(room IN LISTS rooms)

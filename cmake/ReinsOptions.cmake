@@ -23,6 +23,21 @@ if(REINS_SANITIZE)
   target_compile_options(reins_build_flags INTERFACE -fsanitize=${REINS_SANITIZE} -fno-omit-frame-pointer -g)
   target_link_options(reins_build_flags INTERFACE -fsanitize=${REINS_SANITIZE})
 endif()
+if(REINS_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "REINS_FUZZ needs clang and its libFuzzer: cmake --preset fuzz")
+  endif()
+  # Undefined behaviour ends the run too: what is only printed, no fuzzer notices.
+  set(fuzz_flags -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  target_compile_options(reins_build_flags INTERFACE ${fuzz_flags} -fno-omit-frame-pointer -g)
+  target_link_options(reins_build_flags INTERFACE ${fuzz_flags})
+endif()
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  # Without it, 32-bit programs cannot even look at a file whose inode number or size takes more bits.
+  target_compile_definitions(reins_build_flags INTERFACE _FILE_OFFSET_BITS=64)
+  # GCC notes for each function that GCC 6 would have called otherwise (-Wpsabi): nothing that old is linked.
+  target_compile_options(reins_build_flags INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-psabi>)
+endif()
 # REINS_ASSERT guards our own mistakes: on in tests and in CI, off only where a packager asks.
 option(REINS_ASSERTS "Keep REINS_ASSERT in every build type" ON)
 if(REINS_ASSERTS)

@@ -1,5 +1,6 @@
 #include "core/pack.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -213,7 +214,9 @@ Result<Value> unpack(std::string_view bytes, std::string_view where, const PackL
   if (bytes.size() > limits.max_bytes) return fail(ErrorKind::kGarbled, "message is over its size limit", where);
   try {
     std::size_t offset = 0;
-    const msgpack::unpack_limit bound(limits.max_elements, limits.max_elements, limits.max_bytes, limits.max_bytes, 0,
+    // An element takes a byte at least: a few bytes that announce a million make no room for them.
+    const std::size_t max_elements = std::min(limits.max_elements, bytes.size());
+    const msgpack::unpack_limit bound(max_elements, max_elements, limits.max_bytes, limits.max_bytes, 0,
                                       limits.max_depth);
     const msgpack::object_handle handle = msgpack::unpack(bytes.data(), bytes.size(), offset, nullptr, nullptr, bound);
     if (offset != bytes.size()) return fail(ErrorKind::kGarbled, "bytes behind the end of the message", where);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace reins {
@@ -18,6 +19,8 @@ class Rng {
   double uniform(double low, double high) noexcept { return low + (high - low) * uniform(); }
   /// Uniform in {0, ..., n-1}; n > 0.
   std::uint64_t below(std::uint64_t n) noexcept;
+  /// The same, of things in memory.
+  std::size_t index(std::size_t n) noexcept { return static_cast<std::size_t>(below(n)); }
   /// Standard normal (Marsaglia's polar method).
   double normal() noexcept;
   /// Exponential with the given mean.

@@ -1,9 +1,9 @@
+#include "data/cifar10.hpp"
+
 #include <array>
-#include <map>
 #include <sstream>
 
 #include "core/file.hpp"
-#include "data/image_set.hpp"
 
 namespace reins::data {
 namespace {
@@ -27,23 +27,11 @@ constexpr std::array<KnownFile, 6> kJpegCopy = {{{"data_batch_1.bin", "5a5142663
                                                  {"data_batch_5.bin", "b543e7acd6f6cab339de5ace5ae323ae"},
                                                  {"test_batch.bin", "11e2161f06e495577766fe4411c65d23"}}};
 
-using Sums = std::map<std::string, std::string, std::less<>>;
-
-// "<32 hex digits>  <file>" per line, as md5sum writes it.
-Sums parse_sums(const std::string& text) {
-  Sums sums;
-  std::istringstream lines(text);
-  std::string sum;
-  std::string file;
-  while (lines >> sum >> file) sums[file.starts_with('*') ? file.substr(1) : file] = sum;
-  return sums;
-}
-
 struct Checked {
   std::size_t files = 0, jpeg_copy = 0, beside = 0;
 };
 
-Status append_file(const std::filesystem::path& path, std::size_t first, std::size_t last, const Sums& sums,
+Status append_file(const std::filesystem::path& path, std::size_t first, std::size_t last, const Md5Sums& sums,
                    ImageSet& images, Checked& checked) {
   const std::string name = path.filename().string();
   auto bytes = read_file(path, kFileBytes + kRecord);
@@ -70,12 +58,24 @@ Status append_file(const std::filesystem::path& path, std::size_t first, std::si
     }
     ++checked.beside;
   }
+  return append_cifar10(images, *bytes, first, last, path.native());
+}
+
+}  // namespace
+
+Status append_cifar10(ImageSet& images, std::string_view bytes, std::size_t first, std::size_t last,
+                      std::string_view where) {
+  if (last > bytes.size() / kRecord) {
+    return fail(ErrorKind::kGarbled,
+                "holds " + std::to_string(bytes.size() / kRecord) + " whole records of " + std::to_string(last), where,
+                "unpack CIFAR-10's binary version again");
+  }
   for (std::size_t i = first; i < last; ++i) {
-    const auto* record = reinterpret_cast<const std::uint8_t*>(bytes->data()) + i * kRecord;
+    const auto* record = reinterpret_cast<const std::uint8_t*>(bytes.data()) + i * kRecord;
     if (record[0] > 9) {
       return fail(ErrorKind::kGarbled,
-                  "record " + std::to_string(i) + " has label " + std::to_string(record[0]) + ", not 0 to 9",
-                  path.string(), "this is not CIFAR-10's binary version");
+                  "record " + std::to_string(i) + " has label " + std::to_string(record[0]) + ", not 0 to 9", where,
+                  "this is not CIFAR-10's binary version");
     }
     images.labels.push_back(record[0]);
     images.pixels.insert(images.pixels.end(), record + 1, record + kRecord);
@@ -83,12 +83,19 @@ Status append_file(const std::filesystem::path& path, std::size_t first, std::si
   return {};
 }
 
-}  // namespace
+Md5Sums parse_md5sums(std::string_view text) {
+  Md5Sums sums;
+  std::istringstream lines{std::string(text)};
+  std::string sum;
+  std::string file;
+  while (lines >> sum >> file) sums[file.starts_with('*') ? file.substr(1) : file] = sum;
+  return sums;
+}
 
 Result<ImageSet> load_cifar10(const std::filesystem::path& folder, Split split) {
-  Sums sums;
+  Md5Sums sums;
   if (auto text = read_file(folder / "MD5SUMS", 1 << 16); text) {
-    sums = parse_sums(*text);
+    sums = parse_md5sums(*text);
   } else if (text.error().kind() != ErrorKind::kNotFound) {
     return fail(text.error());
   }

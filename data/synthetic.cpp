@@ -107,7 +107,7 @@ void draw_image(Rng& rng, std::size_t label, std::array<double, 3 * kPlane>& can
   // Clutter: small stamps of any class, half hidden, so that the texture alone or one edge alone tells little.
   const std::uint64_t clutter = 1 + rng.below(3);
   for (std::uint64_t i = 0; i < clutter; ++i) {
-    draw(random_stamp(rng, rng.below(5), rng.below(2), 3, 5.5), 0.7, canvas);
+    draw(random_stamp(rng, rng.index(5), rng.index(2), 3, 5.5), 0.7, canvas);
   }
   draw(random_stamp(rng, label / 2, label % 2, 7, 11.5), rng.uniform(0.75, 1), canvas);
   const double sigma = rng.uniform(8, 30);
@@ -128,7 +128,7 @@ ImageSet make_synthetic(Split split, std::uint64_t seed, std::size_t count) {
   std::array<double, 3 * kPlane> canvas{};
   for (std::size_t i = 0; i < count; ++i) {
     Rng rng = root.fork(i);  // an image depends on its number alone, not on how many are asked for
-    const std::size_t label = rng.below(10);
+    const std::size_t label = rng.index(10);
     draw_image(rng, label, canvas);
     images.labels[i] = static_cast<std::uint8_t>(label);
     std::transform(canvas.begin(), canvas.end(), images.pixels.begin() + static_cast<std::ptrdiff_t>(i * 3 * kPlane),

@@ -205,8 +205,8 @@ Trace generate_trace(const TraceConfig& config, std::uint64_t seed) {
   double floor = 0;
   for (const double time_s : times) {
     while (time_s >= segment_end_s) {
-      target_s = config.target_factors[goals.below(config.target_factors.size())] * config.full_latency_s;
-      floor = config.floors[goals.below(config.floors.size())];
+      target_s = config.target_factors[goals.index(config.target_factors.size())] * config.full_latency_s;
+      floor = config.floors[goals.index(config.floors.size())];
       const double length_s = goals.exponential(config.segment_s);
       segment_end_s = config.segment_s > 0 ? segment_end_s + std::max(length_s, 0.25 * config.segment_s) : INFINITY;
     }

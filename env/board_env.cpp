@@ -51,9 +51,9 @@ BoardEnv::BoardEnv(const World& world, const EnvConfig& config, std::unique_ptr<
 Result<Step> BoardEnv::reset(std::uint64_t seed) {
   Rng rng(seed);
   const double full_s = run_->runtime().builder().full_latency_s();
-  auto pick = [&rng](const std::vector<double>& from) { return from[rng.below(from.size())]; };
+  auto pick = [&rng](const std::vector<double>& from) { return from[rng.index(from.size())]; };
   data::TraceConfig trace;
-  trace.arrivals = data::kArrivals[rng.below(data::kArrivals.size())];
+  trace.arrivals = data::kArrivals[rng.index(data::kArrivals.size())];
   trace.load = pick(config_.loads);
   trace.full_latency_s = full_s;
   trace.duration_s = config_.requests * full_s / trace.load;

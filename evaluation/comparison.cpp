@@ -322,7 +322,7 @@ Result<std::vector<Cell>> make_grid(const GridConfig& config, const env::World& 
             } else if (floor == "top") {
               trace.floors = {floors.back()};
             } else if (floor == "drawn") {
-              trace.floors = {floors[rng.below(floors.size())]};
+              trace.floors = {floors[rng.index(floors.size())]};
             } else {
               return fail(ErrorKind::kUsage, "floors are 'drawn', 'changing' or 'top', not '" + floor + "'",
                           "--floors");
@@ -336,7 +336,7 @@ Result<std::vector<Cell>> make_grid(const GridConfig& config, const env::World& 
               double accuracy_floor = floors.back();
               for (data::TraceRow& row : camera.rows) {
                 if (row.time_s > segment_end_s) {
-                  accuracy_floor = trace.floors[rng.below(trace.floors.size())];
+                  accuracy_floor = trace.floors[rng.index(trace.floors.size())];
                   segment_end_s = changing ? row.time_s + rng.exponential(trace.segment_s) : 1e300;
                 }
                 row.accuracy_floor = accuracy_floor;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "core/file.hpp"
 #include "core/pack.hpp"
@@ -109,7 +110,7 @@ Result<std::vector<float>> floats_at(const Value& value, std::string_view key, s
   std::vector<float> floats;
   for (const Value& v : *array) {
     double number = 0;
-    if (!v.number(number) || !std::isfinite(number))
+    if (!v.number(number) || !(std::abs(number) <= std::numeric_limits<float>::max()))
       return fail(ErrorKind::kGarbled, "input scaling is no number", where, kAgain);
     floats.push_back(static_cast<float>(number));
   }
@@ -200,12 +201,13 @@ struct NetworkFile::Mapping {
   const char* data = nullptr;
   std::size_t size = 0;
   std::size_t first_tensor = 0;
+  std::vector<char> copy;  ///< where `data` lies, unless it is mapped
 
   Mapping() = default;
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping() {
-    if (data != nullptr) ::munmap(const_cast<char*>(data), size);
+    if (size > 0 && copy.empty()) ::munmap(const_cast<char*>(data), size);
   }
 };
 
@@ -219,9 +221,9 @@ Result<NetworkFile> NetworkFile::open(const std::filesystem::path& path) {
     return fail(ErrorKind::kGarbled, "not a file", where, "name a network file, e.g. network.rnet");
   }
   const auto size = static_cast<std::size_t>(facts.st_size);
-  if (size < kHeaderBytes) {
+  if (size == 0) {  // which mmap refuses
     ::close(fd);
-    return fail(ErrorKind::kGarbled, "not a network file, or cut short", where, kAgain);
+    return from_bytes({}, where);
   }
   void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   const int problem = errno;
@@ -230,7 +232,20 @@ Result<NetworkFile> NetworkFile::open(const std::filesystem::path& path) {
   auto mapping = std::make_shared<Mapping>();
   mapping->data = static_cast<const char*>(data);
   mapping->size = size;
+  return check(std::move(mapping), where);
+}
 
+Result<NetworkFile> NetworkFile::from_bytes(std::string_view bytes, std::string_view where) {
+  auto mapping = std::make_shared<Mapping>();
+  mapping->copy.assign(bytes.begin(), bytes.end());
+  mapping->data = mapping->copy.data();
+  mapping->size = bytes.size();
+  return check(std::move(mapping), where);
+}
+
+Result<NetworkFile> NetworkFile::check(std::shared_ptr<Mapping> mapping, std::string_view where) {
+  const std::size_t size = mapping->size;
+  if (size < kHeaderBytes) return fail(ErrorKind::kGarbled, "not a network file, or cut short", where, kAgain);
   const std::string_view bytes(mapping->data, size);
   if (!bytes.starts_with(kMagic)) return fail(ErrorKind::kGarbled, "not a network file", where, kAgain);
   if (read_at<std::uint32_t>(bytes, 8) != kNetworkSchema) {
@@ -245,24 +260,24 @@ Result<NetworkFile> NetworkFile::open(const std::filesystem::path& path) {
   if (read_at<std::uint32_t>(bytes, 12) != crc32(bytes.substr(16))) {
     return fail(ErrorKind::kGarbled, "the network file was changed: its checksum does not fit", where, kAgain);
   }
-  mapping->first_tensor = read_at<std::uint64_t>(bytes, 40);
+  // Compared in 64 bits, also where a size has 32.
+  const auto metadata_bytes = read_at<std::uint64_t>(bytes, 32);
+  const auto first = read_at<std::uint64_t>(bytes, 40);
+  if (read_at<std::uint64_t>(bytes, 24) != kHeaderBytes || metadata_bytes > size - kHeaderBytes || first > size ||
+      first < kHeaderBytes + metadata_bytes || first % kTensorAlignment != 0) {
+    return fail(ErrorKind::kGarbled, "the offsets in its header do not fit its length", where, kAgain);
+  }
+  mapping->first_tensor = static_cast<std::size_t>(first);
   NetworkFile file;
   file.mapping_ = std::move(mapping);
-  REINS_TRY(file.parse(bytes, where));
+  REINS_TRY(file.parse(bytes.substr(kHeaderBytes, static_cast<std::size_t>(metadata_bytes)), where));
   file.network_.facts.fingerprint = fingerprint(bytes);
   return file;
 }
 
-Status NetworkFile::parse(std::string_view bytes, std::string_view where) {
+Status NetworkFile::parse(std::string_view metadata, std::string_view where) {
   const auto garbled = [where](std::string_view what) { return fail(ErrorKind::kGarbled, what, where, kAgain); };
-  const auto metadata_at = read_at<std::uint64_t>(bytes, 24);
-  const auto metadata_bytes = read_at<std::uint64_t>(bytes, 32);
-  const std::size_t first = mapping_->first_tensor;
-  if (metadata_at != kHeaderBytes || metadata_bytes > bytes.size() - kHeaderBytes || first > bytes.size() ||
-      first < metadata_at + metadata_bytes || first % kTensorAlignment != 0) {
-    return garbled("the offsets in its header do not fit its length");
-  }
-  REINS_ASSIGN(const Value m, unpack(bytes.substr(metadata_at, metadata_bytes), where));
+  REINS_ASSIGN(const Value m, unpack(metadata, where));
   REINS_ASSIGN(const std::string family, m.text_at("family", where));
   if (family != "group") {
     return fail(ErrorKind::kMismatch, "a network of the unknown family " + family, where, "known: group");
@@ -303,19 +318,19 @@ Status NetworkFile::parse(std::string_view bytes, std::string_view where) {
   type_ = dtype == "float16" ? WeightType::kFloat16 : WeightType::kFloat32;
 
   REINS_ASSIGN(const Value::Array* const entries, m.array_at("tensors", where));
-  const std::size_t room = bytes.size() - first;
+  const std::uint64_t room = mapping_->size - mapping_->first_tensor;
   for (const Value& entry : *entries) {
     TensorEntry tensor;
     REINS_ASSIGN(tensor.name, entry.text_at("name", where));
     REINS_ASSIGN(const std::int64_t offset, entry.integer_at("offset", where, 0, static_cast<std::int64_t>(room)));
     tensor.offset = static_cast<std::size_t>(offset);
     REINS_ASSIGN(const Value::Array* const shape, entry.array_at("shape", where));
-    std::size_t count = 1;
+    std::uint64_t count = 1;
     for (const Value& n : *shape) {
       const std::int64_t* const extent = n.integer();
       if (extent == nullptr || *extent < 1 || *extent > (1 << 24)) return garbled("a tensor's shape is garbled");
       tensor.shape.push_back(*extent);
-      count *= static_cast<std::size_t>(*extent);
+      count *= static_cast<std::uint64_t>(*extent);
       if (count > room) return garbled("a tensor reaches beyond the end of the file");
     }
     if (tensor.offset % kTensorAlignment != 0 || count * bytes_of(type_) > room - tensor.offset) {

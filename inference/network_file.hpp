@@ -36,6 +36,8 @@ class NetworkFile {
   /// Errors: not_found, denied; garbled (no network file, cut short, changed: checksum, metadata that do not fit each
   /// other); mismatch (another schema or an unknown family).
   static Result<NetworkFile> open(const std::filesystem::path& path);
+  /// The same of a copy of `bytes`; `where` names them in errors.
+  static Result<NetworkFile> from_bytes(std::string_view bytes, std::string_view where);
 
   const DynamicNetwork& network() const noexcept { return network_; }
   WeightType weight_type() const noexcept { return type_; }
@@ -52,7 +54,8 @@ class NetworkFile {
     std::vector<std::int64_t> shape;
     std::size_t offset = 0;
   };
-  Status parse(std::string_view bytes, std::string_view where);
+  static Result<NetworkFile> check(std::shared_ptr<Mapping> mapping, std::string_view where);
+  Status parse(std::string_view metadata, std::string_view where);
   Result<Tensor> tensor(std::string_view name) const;
 
   std::shared_ptr<const Mapping> mapping_;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that building (and, with `test`, testing) Reins takes. Says nothing where all are there.
-# Usage: scripts/install-deps.sh [build|test]      (default: test, which includes build)
+# Usage: scripts/install-deps.sh [build|test|cross]      (default: test, which includes build; cross: what
+# scripts/cross.sh takes)
 set -euo pipefail
 
 # What the CMake files look for, and what libtorch's own CMake files look for behind it.
@@ -10,12 +11,15 @@ build=(cmake g++ ninja-build pkg-config ccache
   libzmq3-dev cppzmq-dev libsodium-dev libspdlog-dev       # protocol, serving
   libdnnl-dev                                              # inference: the oneDNN engine
   libtorch-dev libopenblas0-openmp libopenblas-openmp-dev)  # training
+header_only=(libexpected-dev libmsgpack-cxx-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev)
+cross=(cmake ninja-build ccache g++-aarch64-linux-gnu g++-arm-linux-gnueabihf qemu-user googletest "${header_only[@]}")
 tests=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-zmq python3-msgpack)
 
 case "${1:-test}" in
   build) wanted=("${build[@]}") ;;
   test) wanted=("${build[@]}" "${tests[@]}") ;;
-  *) echo "install-deps.sh: '$1' is neither 'build' nor 'test'" >&2; exit 2 ;;
+  cross) wanted=("${cross[@]}") ;;
+  *) echo "install-deps.sh: '$1' is none of build, test, cross" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Builds and runs the tests.
 #   scripts/test.sh          release build, every test
-#   scripts/test.sh --ci     the same, then ThreadSanitizer and AddressSanitizer on the build without libtorch
+#   scripts/test.sh --ci     the same, then ThreadSanitizer and AddressSanitizer on the build without libtorch, a
+#                            minute of fuzzing where clang has libFuzzer, and the builds for arm64 and armhf under
+#                            qemu-user (scripts/cross.sh) where their packages can be installed
 #   scripts/test.sh --all    the same, then AddressSanitizer on everything, libtorch's rooms included (takes long)
 # CI=true in the environment stands for --ci. The last line is the sum over all runs.
 set -euo pipefail
@@ -31,12 +33,18 @@ scripts/install-deps.sh test
 
 # run <preset> <ctest arguments...>: counts into the sums; a failure does not stop the other runs.
 run() {
-  local preset=$1 report name
+  local preset=$1 report
   shift
   report=$PWD/build/$preset/tests.xml
   rm -f "$report"
   "${under[@]}" ctest --test-dir "build/$preset" --parallel 2 --timeout 600 --output-on-failure --no-tests=error \
     --output-junit "$report" "$@" </dev/null || broken+=("ctest in build/$preset")
+  count "$preset"
+}
+
+# count <preset> [<more skips that may be>]: adds what CTest reported to the sums.
+count() {
+  local preset=$1 report=$PWD/build/$1/tests.xml may=$((expected_skips + ${2:-0}))
   if [[ ! -s "$report" ]]; then
     broken+=("no report of build/$preset")
     return
@@ -46,8 +54,8 @@ run() {
   of_all=$(attribute tests) of_failed=$(attribute failures) of_skipped=$(attribute skipped)
   failed=$((failed + of_failed)) skipped=$((skipped + of_skipped))
   passed=$((passed + of_all - of_failed - of_skipped))
-  if ((of_skipped > expected_skips)); then
-    broken+=("$of_skipped tests skipped in build/$preset where $expected_skips may be")
+  if ((of_skipped > may)); then
+    broken+=("$of_skipped tests skipped in build/$preset where $may may be")
   fi
 }
 
@@ -76,6 +84,24 @@ if [[ $mode != release ]]; then
   export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
   build asan-notorch
   run asan-notorch
+
+  # The readers of what comes from elsewhere, fuzzed for 60 s in all. clang may be there without libFuzzer.
+  if clang++ -fsanitize=fuzzer,address -x c++ -o /dev/null - 2>/dev/null \
+      <<<'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'; then
+    build fuzz
+    run fuzz --tests-regex '^fuzz\.'
+  else
+    echo "== fuzzing skipped: no clang with libFuzzer here (apt-get install clang)"
+  fi
+
+  # Other processors, under qemu-user.
+  if scripts/install-deps.sh cross >/dev/null 2>&1; then
+    scripts/cross.sh arm64 armhf || broken+=("scripts/cross.sh")
+    count arm64 2  # the oneDNN engine's
+    count armhf 2
+  else
+    echo "== arm64 and armhf skipped: their compilers cannot be installed here (scripts/install-deps.sh cross says why)"
+  fi
 fi
 if [[ $mode == all ]]; then
   # Debian's libtorch is not instrumented: what it allocates and never frees is not ours to report, and a std::vector

@@ -33,7 +33,7 @@ Scaling scaling_of(const data::ImageSet& images) {
 std::vector<std::size_t> shuffled(std::size_t n, Rng& rng) {
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  for (std::size_t i = n; i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
+  for (std::size_t i = n; i > 1; --i) std::swap(order[i - 1], order[rng.index(i)]);
   return order;
 }
 

@@ -125,7 +125,7 @@ class OwnTicks {
     }
     Thread* thread = find_or_add(tid);
     if (thread == nullptr) return;
-    if (ticks > thread->ticks && cpu < kMaxCpu && cpus[cpu]) sum += ticks - thread->ticks;
+    if (ticks > thread->ticks && cpu < kMaxCpu && cpus[static_cast<std::size_t>(cpu)]) sum += ticks - thread->ticks;
     thread->ticks = ticks;
     thread->seen = true;
   }
@@ -207,7 +207,7 @@ class Utilisation final : public Sensor {
       if (line.starts_with(' ')) continue;  // the sum over all
       std::uint64_t cpu = 0;
       if (!next_number(line, cpu)) return fail(garbled());
-      if (cpu >= kMaxCpu || !wanted_[cpu]) continue;
+      if (cpu >= kMaxCpu || !wanted_[static_cast<std::size_t>(cpu)]) continue;
       // user nice system idle iowait irq softirq steal; guest time is in user already.
       std::array<std::uint64_t, 8> ticks{};
       for (std::size_t i = 0; i < ticks.size(); ++i) {

@@ -189,7 +189,7 @@ TEST_F(ObservationTest, EveryFeatureStaysInRangeWhateverIsSensed) {
     f.gap_variation = maybe(0, 100);
     f.since_arrival_s = rng.uniform(0, 1e4);
     f.waited_s = rng.uniform(0, 1e4);
-    f.queue_depth = rng.below(1000);
+    f.queue_depth = rng.index(1000);
     f.rate_hz = maybe(0, 1e6);
     f.mean_gap_s = maybe(1e-6, 1e4);
     f.last_latency_s = maybe(0, 1e3);

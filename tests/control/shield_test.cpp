@@ -221,7 +221,7 @@ TEST_F(ShieldTest, WhatItAdmitsIsAlwaysWithinTheMask) {
     if (rng.below(3) == 0) f.goals.power_w = rng.uniform(0.1, 5);
     if (rng.below(3) == 0) f.goals.energy_j = rng.uniform(0.01, 1);
     if (rng.below(2) == 0) f.goals.accuracy_floor = rng.uniform(0.4, 0.8);
-    f.queue_depth = rng.below(4);
+    f.queue_depth = rng.index(4);
     f.slow_down = rng.uniform(0.5, 3);
     builder_.fill(observation_);
     const policies::ActionMask mask = observation_.mask;

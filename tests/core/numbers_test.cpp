@@ -62,7 +62,7 @@ TEST(Rng, DistributionsHaveTheirMoments) {
     exponential += rng.exponential(3);
     const double u = rng.uniform(2, 4);
     EXPECT_TRUE(u >= 2 && u < 4);
-    ++counts[rng.below(5)];
+    ++counts[rng.index(5)];
   }
   EXPECT_NEAR(sum / kDraws, 0, error);
   EXPECT_NEAR(squares / kDraws, 1, error * std::sqrt(2.0));

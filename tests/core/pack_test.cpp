@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using testing::IsError;
 
 std::string random_bytes(Rng& rng, std::size_t most) {
-  std::string bytes(rng.below(most + 1), '\0');
+  std::string bytes(rng.index(most + 1), '\0');
   for (char& c : bytes) c = static_cast<char>(rng.below(256));
   return bytes;
 }
@@ -90,7 +90,7 @@ TEST(Pack, RandomAndDamagedBytesNeverDoMoreThanFail) {
   int accepted = 0;
   for (int i = 0; i < 20000; ++i) {
     std::string bytes = i % 2 == 0 ? random_bytes(rng, 64) : whole;
-    if (i % 2 == 1 && !bytes.empty()) bytes[rng.below(bytes.size())] = static_cast<char>(rng.below(256));
+    if (i % 2 == 1 && !bytes.empty()) bytes[rng.index(bytes.size())] = static_cast<char>(rng.below(256));
     const auto value = unpack(bytes, "fuzz");
     if (!value.has_value()) {
       EXPECT_EQ(value.error().kind(), ErrorKind::kGarbled);

@@ -178,10 +178,10 @@ TEST(Reward, ReadsItsWeightsAndRefusesWhatItDoesNotKnow) {
 /// A random action within the mask.
 policies::Action any_action(const policies::Observation& observation, const policies::ActionSpace& space, Rng& rng) {
   for (;;) {
-    const MappingId m(rng.below(space.mappings.size()));
-    const LevelId l(rng.below(space.levels));
-    const OppId o(rng.below(space.opps(m)));
-    const OppId park(rng.below(space.opps(m)));
+    const MappingId m(rng.index(space.mappings.size()));
+    const LevelId l(rng.index(space.levels));
+    const OppId o(rng.index(space.opps(m)));
+    const OppId park(rng.index(space.opps(m)));
     if (observation.mask.allows(m) && observation.mask.allows(l) && observation.mask.allows(m, o) &&
         observation.mask.allows(m, park)) {
       return {m, l, o, park, std::nullopt, false};

@@ -141,7 +141,7 @@ TEST_F(NetworkFileTest, RefusesAnySingleChangedByte) {
   Rng rng(3);
   for (int i = 0; i < 200; ++i) {
     std::string changed = bytes;
-    const std::size_t at = i < 64 ? static_cast<std::size_t>(i) : rng.below(bytes.size());
+    const std::size_t at = i < 64 ? static_cast<std::size_t>(i) : rng.index(bytes.size());
     changed[at] = static_cast<char>(changed[at] ^ (1 << rng.below(8)));
     const auto file = opened(changed);
     ASSERT_FALSE(file.has_value()) << "byte " << at;
@@ -158,7 +158,7 @@ TEST_F(NetworkFileTest, RefusesMetadataThatDoNotFitEvenWithAGoodChecksum) {
   int refused = 0;
   for (int i = 0; i < 300; ++i) {
     std::string changed = bytes;
-    const std::size_t at = 24 + rng.below(40 + metadata_bytes);
+    const std::size_t at = 24 + rng.index(40 + static_cast<std::size_t>(metadata_bytes));
     changed[at] = static_cast<char>(changed[at] ^ (1 << rng.below(8)));
     const std::uint32_t sum = crc32(std::string_view(changed).substr(16));
     std::memcpy(changed.data() + 12, &sum, sizeof sum);

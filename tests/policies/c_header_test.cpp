@@ -47,7 +47,7 @@ class CHeader : public ::testing::Test {
     const std::string compile =
         in + "'" + REINS_C_COMPILER + "' -std=c99 -O2 -Wall -Wextra -Wpedantic -Wconversion -Werror -o main main.c";
     EXPECT_EQ(std::system(compile.c_str()), 0);
-    EXPECT_EQ(std::system((in + "./main > out.txt").c_str()), 0);
+    EXPECT_EQ(std::system((in + REINS_EMULATOR " ./main > out.txt").c_str()), 0);
     const auto out = read_file(folder_ / "out.txt");
     EXPECT_OK(out);
     return out.value_or("");

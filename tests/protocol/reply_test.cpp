@@ -135,9 +135,9 @@ TEST(ReplyProperty, DamagedRepliesNeverCrashAClient) {
   for (int round = 0; round < 20'000; ++round) {
     std::string bytes = good;
     for (std::uint64_t edits = 1 + rng.below(3); edits > 0; --edits) {
-      bytes[rng.below(bytes.size())] = static_cast<char>(rng.below(256));
+      bytes[rng.index(bytes.size())] = static_cast<char>(rng.below(256));
     }
-    if (rng.below(3) == 0) bytes.resize(rng.below(bytes.size()));
+    if (rng.below(3) == 0) bytes.resize(rng.index(bytes.size()));
     if (!decode_reply(bytes)) ++refused;
   }
   EXPECT_GT(refused, 1000);

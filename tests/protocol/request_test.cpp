@@ -235,12 +235,12 @@ TEST(RequestProperty, AnyBytesAreDecodedOrRefused) {
   for (int round = 0; round < 60'000; ++round) {
     std::string map;
     if (rng.below(4) == 0) {
-      map.resize(rng.below(64));
+      map.resize(rng.index(64));
       for (char& c : map) c = static_cast<char>(rng.below(256));
     } else {
-      map = seeds[rng.below(seeds.size())];
+      map = seeds[rng.index(seeds.size())];
       for (std::uint64_t edits = rng.below(4); edits > 0 && !map.empty(); --edits) {
-        const std::size_t at = rng.below(map.size());
+        const std::size_t at = rng.index(map.size());
         switch (rng.below(4)) {
           case 0:
             map[at] = static_cast<char>(rng.below(256));
@@ -257,7 +257,7 @@ TEST(RequestProperty, AnyBytesAreDecodedOrRefused) {
         }
       }
     }
-    const std::string tensor(rng.below(3) == 0 ? rng.below(20) : 12, 'x');
+    const std::string tensor(rng.below(3) == 0 ? rng.index(20) : 12, 'x');
     const Decoded got = rng.below(2) == 0 ? decode(map, tensor) : decode(map);
     if (!got.request) {
       ASSERT_FALSE(got.request.error().message.empty());
