@@ -195,23 +195,64 @@ void register_eval(CLI::App& net, int& exit_code) {
 
 struct TrainOptions {
   training::NetTrainConfig config;
-  std::string data, out, stages;
+  std::string data, out, stages, teacher;
   std::optional<int> epochs, batch;
+  std::optional<double> distil;
   bool no_augment = false;
   JsonOption json;
 };
 
-Status train(const TrainOptions& options) {
+void add_training_options(CLI::App& command, TrainOptions& options) {
+  training::NetTrainConfig& config = options.config;
+  command.add_option("--dataset", config.dataset, "cifar10 (needs --data) or synthetic")->capture_default_str();
+  command.add_option("--data", options.data, "folder of CIFAR-10's binary files")->type_name("DIR");
+  command.add_option("--groups", config.architecture.groups, "groups, and so levels, up to 8")->capture_default_str();
+  command
+      .add_option("--stages", options.stages,
+                  "channels of one group per stage, p where a pool follows (default by data set)")
+      ->type_name("16p,32p,...");
+  command.add_option("--batch", options.batch, "images per step, 2 to 4096 (default by data set)");
+  command.add_option("--learning-rate", config.learning_rate, "peak of the schedule")->capture_default_str();
+  command.add_option("--weight-decay", config.weight_decay, "on weights, not on batch norm")->capture_default_str();
+  command.add_option("--images", config.images, "only the first N training images, for a quick trial (default: all)");
+  command.add_flag("--no-augment", options.no_augment, "no random crops and mirrors");
+  command.add_flag("--bfloat16", config.bfloat16, "convolutions in bfloat16: faster where the processor has it");
+  command.add_option("--seed", config.seed, "of weights, order, augmentation and synthetic images")
+      ->capture_default_str();
+  command.add_option("--threads", config.threads, "of libtorch")->capture_default_str();
+}
+
+Result<training::NetTrainConfig> training_config(const TrainOptions& options) {
   training::NetTrainConfig config = options.config;
   config.data_folder = options.data;
   config.out_folder = options.out;
+  config.teacher = options.teacher;
   config.augment = !options.no_augment;
   training::fill_defaults(config);
   if (options.epochs) config.epochs = *options.epochs;
   if (options.batch) config.batch = *options.batch;
+  if (options.distil) {
+    if (options.teacher.empty()) {
+      return fail(ErrorKind::kUsage, "there is no teacher to learn from", "--distil", "give its file with --teacher");
+    }
+    config.distil = *options.distil;
+  }
   if (!options.stages.empty()) {
     REINS_ASSIGN(config.architecture.stages, inference::parse_stages(options.stages));
   }
+  return config;
+}
+
+/// "epoch 2/10 loss 1.234 900 images/s" behind the bar.
+bool show(Progress& progress, const std::string& what, const training::NetTrainProgress& at) {
+  char note[200];
+  std::snprintf(note, sizeof note, "%s epoch %d/%d loss %.3f %.0f images/s", what.c_str(), at.epoch, at.epochs, at.loss,
+                at.images_per_s);
+  return progress.update(at.done, note, at.eta_s);
+}
+
+Status train(const TrainOptions& options) {
+  REINS_ASSIGN(const training::NetTrainConfig config, training_config(options));
   std::error_code error;
   const fs::path checkpoint = config.out_folder / "checkpoint.pt";
   if (config.resume && !fs::exists(checkpoint, error)) {
@@ -222,11 +263,7 @@ Status train(const TrainOptions& options) {
   {
     Progress progress("net train");
     result = training::train_network(config, [&](const training::NetTrainProgress& at) {
-      char note[160];
-      std::snprintf(note, sizeof note, "group %lld/%lld epoch %d/%d loss %.3f %.0f images/s",
-                    static_cast<long long>(at.group), static_cast<long long>(at.groups), at.epoch, at.epochs, at.loss,
-                    at.images_per_s);
-      return progress.update(at.done, note);
+      return show(progress, std::string(at.part_name) + "/" + std::to_string(at.parts), at);
     });
   }
   if (!result) return fail(result.error());
@@ -252,27 +289,18 @@ void register_train(CLI::App& net, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
   training::NetTrainConfig& config = options->config;
   CLI::App* command = net.add_subcommand("train", "train a group network, one group after the other, and ship it");
-  command->add_option("--dataset", config.dataset, "cifar10 (needs --data) or synthetic")->capture_default_str();
-  command->add_option("--data", options->data, "folder of CIFAR-10's binary files")->type_name("DIR");
+  command->add_option("--family", config.family, "group: the only one that is trained to be shipped")
+      ->capture_default_str();
   command->add_option("--out", options->out, "folder for network.rnet, answers.rans, train.log and the checkpoint")
       ->required()
       ->type_name("DIR");
   command->add_option("--name", config.name, "name of the network (default: <dataset>-group<groups>)");
-  command->add_option("--groups", config.architecture.groups, "groups, and so levels, 1 to 8")->capture_default_str();
-  command
-      ->add_option("--stages", options->stages,
-                   "channels of one group per stage, p where a pool follows (default by data set)")
-      ->type_name("16p,32p,...");
   command->add_option("--epochs", options->epochs, "epochs per group (default by data set); may change at a resume");
-  command->add_option("--batch", options->batch, "images per step, 2 to 4096 (default by data set)");
-  command->add_option("--learning-rate", config.learning_rate, "peak of the schedule")->capture_default_str();
-  command->add_option("--weight-decay", config.weight_decay, "on weights, not on batch norm")->capture_default_str();
-  command->add_option("--images", config.images, "only the first N training images, for a quick trial (default: all)");
-  command->add_flag("--no-augment", options->no_augment, "no random crops and mirrors");
-  command->add_flag("--bfloat16", config.bfloat16, "convolutions in bfloat16: faster where the processor has it");
-  command->add_option("--seed", config.seed, "of weights, order, augmentation and synthetic images")
-      ->capture_default_str();
-  command->add_option("--threads", config.threads, "of libtorch")->capture_default_str();
+  command
+      ->add_option("--teacher", options->teacher, "network file whose full network is learnt from too (distillation)")
+      ->type_name("FILE");
+  command->add_option("--distil", options->distil, "share of the teacher in the loss, above 0 up to 1 (default 0.5)");
+  add_training_options(*command, *options);
   command->add_flag("--resume", config.resume, "go on from the checkpoint in --out");
   add_json_option(*command, options->json);
   command->footer(
@@ -286,14 +314,15 @@ void register_train(CLI::App& net, int& exit_code) {
 
 #else
 
-void register_train(CLI::App& net, int& exit_code) {
-  CLI::App* command = net.add_subcommand("train", "train a network (not in this build: it has no libtorch)");
+void register_absent(CLI::App& net, int& exit_code, const std::string& name) {
+  CLI::App* command = net.add_subcommand(name, "(not in this build: it has no libtorch)");
   command->prefix_command();
-  command->callback([&exit_code] {
-    exit_code = report(Error(ErrorKind::kUnsupported, "this build has no training", "reins net train",
+  command->callback([&exit_code, name] {
+    exit_code = report(Error(ErrorKind::kUnsupported, "this build has no training", "reins net " + name,
                              "build with -DREINS_TRAINING=ON and libtorch"));
   });
 }
+void register_train(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "train"); }
 
 #endif
 
