@@ -12,6 +12,7 @@
 #include "inference/engines.hpp"
 #include "inference/network_file.hpp"
 #ifdef REINS_TRAINING
+#include "training/net_compare.hpp"
 #include "training/net_trainer.hpp"
 #endif
 
@@ -193,6 +194,7 @@ void register_eval(CLI::App& net, int& exit_code) {
 
 #ifdef REINS_TRAINING
 
+/// What `train` and `compare` share.
 struct TrainOptions {
   training::NetTrainConfig config;
   std::string data, out, stages, teacher;
@@ -312,6 +314,63 @@ void register_train(CLI::App& net, int& exit_code) {
   });
 }
 
+// ---- compare ----
+
+struct CompareOptions {
+  TrainOptions training;
+  std::string only;
+};
+
+Status compare(const CompareOptions& options) {
+  training::NetCompareConfig config;
+  REINS_ASSIGN(config.training, training_config(options.training));
+  REINS_ASSIGN(config.rows, training::parse_net_rows(options.only));
+  REINS_TRY(check_writable(options.training.json.file));
+  Result<training::NetComparison> result = fail(ErrorKind::kInternal, "not run");
+  {
+    Progress progress("net compare");
+    result = training::compare_networks(config, [&](const training::NetCompareProgress& now) {
+      std::string what = std::string(training::name_of(now.row)) + ", " + std::string(now.at.part_name);
+      if (now.at.parts > 1) what += "/" + std::to_string(now.at.parts);
+      return show(progress, what, now.at);
+    });
+  }
+  if (!result) return fail(result.error());
+  const JsonOption& json = options.training.json;
+  if (json.wanted()) REINS_TRY(json.write(training::comparison_json(*result)));
+  if (json.to_stdout()) return {};
+  std::printf("%s\nalso in %s/comparison.txt, .csv and .json\n", training::comparison_text(*result).c_str(),
+              config.training.out_folder.c_str());
+  return {};
+}
+
+void register_compare(CLI::App& net, int& exit_code) {
+  auto options = std::make_shared<CompareOptions>();
+  TrainOptions& training = options->training;
+  CLI::App* command =
+      net.add_subcommand("compare", "train the group network and its rivals alike, and put them side by side");
+  command->add_option("--out", training.out, "folder for the table and, per row, log, checkpoint and networks")
+      ->required()
+      ->type_name("DIR");
+  command
+      ->add_option(
+          "--only", options->only,
+          "rows to train now: incremental, pruned, static-groups, static, slimmable, early-exit (default: all); "
+          "those that --out has already stay in the table")
+      ->type_name("ROW,...");
+  command->add_option("--epochs", training.epochs, "for every weight of every row (default by data set)");
+  add_training_options(*command, training);
+  command->add_flag("--resume", training.config.resume, "go on with the rows in --out; those that are finished stay");
+  add_json_option(*command, training.json);
+  command->footer(
+      "Examples:\n  reins net compare --dataset synthetic --epochs 2 --out families\n"
+      "  reins net compare --data cifar-10-batches-bin --epochs 10 --out families --resume");
+  command->callback([options, &exit_code] {
+    const Status status = compare(*options);
+    exit_code = status ? kOk : report(status.error());
+  });
+}
+
 #else
 
 void register_absent(CLI::App& net, int& exit_code, const std::string& name) {
@@ -323,16 +382,18 @@ void register_absent(CLI::App& net, int& exit_code, const std::string& name) {
   });
 }
 void register_train(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "train"); }
+void register_compare(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "compare"); }
 
 #endif
 
 }  // namespace
 
 void register_net(CLI::App& app, int& exit_code) {
-  CLI::App* net = app.add_subcommand("net", "dynamic networks: train, evaluate, describe");
+  CLI::App* net = app.add_subcommand("net", "dynamic networks: train, compare, evaluate, describe");
   net->footer("Example:\n  reins net info --layers");
   net->require_subcommand(1);
   register_train(*net, exit_code);
+  register_compare(*net, exit_code);
   register_eval(*net, exit_code);
   register_info(*net, exit_code);
 }
