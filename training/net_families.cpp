@@ -201,7 +201,8 @@ class AllLevels final : public NetFamily {
       const torch::Tensor own = cross_entropy(level, labels);
       loss = loss.defined() ? loss + own : own;
     }
-    return {loss, logits.back()};
+    // The papers sum, at rates of their own. The mean keeps the scale that this recipe's rate is meant for.
+    return {loss / static_cast<double>(logits.size()), logits.back()};
   }
 
   torch::Tensor logits(const torch::Tensor& images, std::int64_t level) override { return forward_(images, level); }

@@ -25,9 +25,9 @@ Trainee incremental_family(const inference::GroupArchitecture& architecture, dou
 Trainee pruned_family(const inference::GroupArchitecture& architecture);
 /// A network per level, one after the other, each on the cross-entropy of its own full level.
 Trainee static_family(const std::vector<inference::GroupArchitecture>& architectures);
-/// Every width at every step, on the sum of their cross-entropies (Yu et al. 2019, algorithm 1).
+/// Every width at every step, on the mean of their cross-entropies (Yu et al. 2019, algorithm 1, which sums them).
 Trainee slimmable_family(const SlimmableArchitecture& architecture);
-/// Every exit at every step, on the sum of their cross-entropies.
+/// Every exit at every step, on the mean of their cross-entropies.
 Trainee early_exit_family(const EarlyExitArchitecture& architecture);
 
 }  // namespace reins::training
