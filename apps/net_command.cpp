@@ -12,6 +12,7 @@
 #include "inference/engines.hpp"
 #include "inference/network_file.hpp"
 #ifdef REINS_TRAINING
+#include "training/net_compare.hpp"
 #include "training/net_trainer.hpp"
 #endif
 
@@ -199,25 +200,67 @@ void register_eval(CLI::App& net, int& exit_code) {
 
 #ifdef REINS_TRAINING
 
+/// What `train` and `compare` share.
 struct TrainOptions {
   training::NetTrainConfig config;
-  std::string data, out, stages;
+  std::string data, out, stages, teacher;
   std::optional<int> epochs, batch;
+  std::optional<double> distil;
   bool no_augment = false;
   JsonOption json;
 };
 
-Status train(const TrainOptions& options) {
+void add_training_options(CLI::App& command, TrainOptions& options) {
+  training::NetTrainConfig& config = options.config;
+  command.add_option("--dataset", config.dataset, "cifar10 (needs --data) or synthetic")->capture_default_str();
+  command.add_option("--data", options.data, "folder of CIFAR-10's binary files")->type_name("DIR");
+  command.add_option("--groups", config.architecture.groups, "groups, and so levels, up to 8")->capture_default_str();
+  command
+      .add_option("--stages", options.stages,
+                  "channels of one group per stage, p where a pool follows (default by data set)")
+      ->type_name("16p,32p,...");
+  command.add_option("--batch", options.batch, "images per step, 2 to 4096 (default by data set)");
+  command.add_option("--learning-rate", config.learning_rate, "peak of the schedule")->capture_default_str();
+  command.add_option("--weight-decay", config.weight_decay, "on weights, not on batch norm")->capture_default_str();
+  command.add_option("--images", config.images, "only the first N training images, for a quick trial (default: all)");
+  command.add_flag("--no-augment", options.no_augment, "no random crops and mirrors");
+  command.add_flag("--bfloat16", config.bfloat16, "convolutions in bfloat16: faster where the processor has it");
+  command.add_option("--seed", config.seed, "of weights, order, augmentation and synthetic images")
+      ->capture_default_str();
+  command.add_option("--threads", config.threads, "of libtorch")->capture_default_str();
+}
+
+Result<training::NetTrainConfig> training_config(const TrainOptions& options) {
   training::NetTrainConfig config = options.config;
   config.data_folder = options.data;
   config.out_folder = options.out;
+  config.teacher = options.teacher;
   config.augment = !options.no_augment;
   training::fill_defaults(config);
   if (options.epochs) config.epochs = *options.epochs;
   if (options.batch) config.batch = *options.batch;
+  if (options.distil) {
+    if (options.teacher.empty()) {
+      return fail(ErrorKind::kUsage, "there is no teacher to learn from", "--distil", "give its file with --teacher");
+    }
+    config.distil = *options.distil;
+  }
   if (!options.stages.empty()) {
     REINS_ASSIGN(config.architecture.stages, inference::parse_stages(options.stages));
   }
+  return config;
+}
+
+/// "epoch 2/10 loss 1.234 900 images/s" behind the bar.
+bool show(Progress& progress, const std::string& what, const training::NetTrainProgress& at) {
+  char note[200];
+  std::snprintf(note, sizeof note, "%s epoch %d/%d loss %.3f %.0f images/s", what.c_str(), at.epoch, at.epochs, at.loss,
+                at.images_per_s);
+  return progress.update(at.done, note, at.eta_s);
+}
+
+Status train(const TrainOptions& options) {
+  REINS_ASSIGN(const training::NetTrainConfig config, training_config(options));
   std::error_code error;
   const fs::path checkpoint = config.out_folder / "checkpoint.pt";
   if (config.resume && !fs::exists(checkpoint, error)) {
@@ -228,11 +271,7 @@ Status train(const TrainOptions& options) {
   {
     Progress progress("net train");
     result = training::train_network(config, [&](const training::NetTrainProgress& at) {
-      char note[160];
-      std::snprintf(note, sizeof note, "group %lld/%lld epoch %d/%d loss %.3f %.0f images/s",
-                    static_cast<long long>(at.group), static_cast<long long>(at.groups), at.epoch, at.epochs, at.loss,
-                    at.images_per_s);
-      return progress.update(at.done, note);
+      return show(progress, std::string(at.part_name) + "/" + std::to_string(at.parts), at);
     });
   }
   if (!result) return fail(result.error());
@@ -258,27 +297,18 @@ void register_train(CLI::App& net, int& exit_code) {
   auto options = std::make_shared<TrainOptions>();
   training::NetTrainConfig& config = options->config;
   CLI::App* command = net.add_subcommand("train", "train a group network, one group after the other, and ship it");
-  command->add_option("--dataset", config.dataset, "cifar10 (needs --data) or synthetic")->capture_default_str();
-  command->add_option("--data", options->data, "folder of CIFAR-10's binary files")->type_name("DIR");
+  command->add_option("--family", config.family, "group: the only one that is trained to be shipped")
+      ->capture_default_str();
   command->add_option("--out", options->out, "folder for network.rnet, answers.rans, train.log and the checkpoint")
       ->required()
       ->type_name("DIR");
   command->add_option("--name", config.name, "name of the network (default: <dataset>-group<groups>)");
-  command->add_option("--groups", config.architecture.groups, "groups, and so levels, 1 to 8")->capture_default_str();
-  command
-      ->add_option("--stages", options->stages,
-                   "channels of one group per stage, p where a pool follows (default by data set)")
-      ->type_name("16p,32p,...");
   command->add_option("--epochs", options->epochs, "epochs per group (default by data set); may change at a resume");
-  command->add_option("--batch", options->batch, "images per step, 2 to 4096 (default by data set)");
-  command->add_option("--learning-rate", config.learning_rate, "peak of the schedule")->capture_default_str();
-  command->add_option("--weight-decay", config.weight_decay, "on weights, not on batch norm")->capture_default_str();
-  command->add_option("--images", config.images, "only the first N training images, for a quick trial (default: all)");
-  command->add_flag("--no-augment", options->no_augment, "no random crops and mirrors");
-  command->add_flag("--bfloat16", config.bfloat16, "convolutions in bfloat16: faster where the processor has it");
-  command->add_option("--seed", config.seed, "of weights, order, augmentation and synthetic images")
-      ->capture_default_str();
-  command->add_option("--threads", config.threads, "of libtorch")->capture_default_str();
+  command
+      ->add_option("--teacher", options->teacher, "network file whose full network is learnt from too (distillation)")
+      ->type_name("FILE");
+  command->add_option("--distil", options->distil, "share of the teacher in the loss, above 0 up to 1 (default 0.5)");
+  add_training_options(*command, *options);
   command->add_flag("--resume", config.resume, "go on from the checkpoint in --out");
   add_json_option(*command, options->json);
   command->footer(
@@ -290,26 +320,86 @@ void register_train(CLI::App& net, int& exit_code) {
   });
 }
 
+// ---- compare ----
+
+struct CompareOptions {
+  TrainOptions training;
+  std::string only;
+};
+
+Status compare(const CompareOptions& options) {
+  training::NetCompareConfig config;
+  REINS_ASSIGN(config.training, training_config(options.training));
+  REINS_ASSIGN(config.rows, training::parse_net_rows(options.only));
+  REINS_TRY(check_writable(options.training.json.file));
+  Result<training::NetComparison> result = fail(ErrorKind::kInternal, "not run");
+  {
+    Progress progress("net compare");
+    result = training::compare_networks(config, [&](const training::NetCompareProgress& now) {
+      std::string what = std::string(training::name_of(now.row)) + ", " + std::string(now.at.part_name);
+      if (now.at.parts > 1) what += "/" + std::to_string(now.at.parts);
+      return show(progress, what, now.at);
+    });
+  }
+  if (!result) return fail(result.error());
+  const JsonOption& json = options.training.json;
+  if (json.wanted()) REINS_TRY(json.write(training::comparison_json(*result)));
+  if (json.to_stdout()) return {};
+  std::printf("%s\nalso in %s/comparison.txt, .csv and .json\n", training::comparison_text(*result).c_str(),
+              config.training.out_folder.c_str());
+  return {};
+}
+
+void register_compare(CLI::App& net, int& exit_code) {
+  auto options = std::make_shared<CompareOptions>();
+  TrainOptions& training = options->training;
+  CLI::App* command =
+      net.add_subcommand("compare", "train the group network and its rivals alike, and put them side by side");
+  command->add_option("--out", training.out, "folder for the table and, per row, log, checkpoint and networks")
+      ->required()
+      ->type_name("DIR");
+  command
+      ->add_option(
+          "--only", options->only,
+          "rows to train now: incremental, pruned, static-groups, static, slimmable, early-exit (default: all); "
+          "those that --out has already stay in the table")
+      ->type_name("ROW,...");
+  command->add_option("--epochs", training.epochs, "for every weight of every row (default by data set)");
+  add_training_options(*command, training);
+  command->add_flag("--resume", training.config.resume, "go on with the rows in --out; those that are finished stay");
+  add_json_option(*command, training.json);
+  command->footer(
+      "Examples:\n  reins net compare --dataset synthetic --epochs 2 --out families\n"
+      "  reins net compare --data cifar-10-batches-bin --epochs 10 --out families --resume");
+  command->callback([options, &exit_code] {
+    const Status status = compare(*options);
+    exit_code = status ? kOk : report(status.error());
+  });
+}
+
 #else
 
-void register_train(CLI::App& net, int& exit_code) {
-  CLI::App* command = net.add_subcommand("train", "train a network (not in this build: it has no libtorch)");
+void register_absent(CLI::App& net, int& exit_code, const std::string& name) {
+  CLI::App* command = net.add_subcommand(name, "(not in this build: it has no libtorch)");
   command->prefix_command();
-  command->callback([&exit_code] {
-    exit_code = report(Error(ErrorKind::kUnsupported, "this build has no training", "reins net train",
+  command->callback([&exit_code, name] {
+    exit_code = report(Error(ErrorKind::kUnsupported, "this build has no training", "reins net " + name,
                              "build with -DREINS_TRAINING=ON and libtorch"));
   });
 }
+void register_train(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "train"); }
+void register_compare(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "compare"); }
 
 #endif
 
 }  // namespace
 
 void register_net(CLI::App& app, int& exit_code) {
-  CLI::App* net = app.add_subcommand("net", "dynamic networks: train, evaluate, describe");
+  CLI::App* net = app.add_subcommand("net", "dynamic networks: train, compare, evaluate, describe");
   net->footer("Example:\n  reins net info --layers");
   net->require_subcommand(1);
   register_train(*net, exit_code);
+  register_compare(*net, exit_code);
   register_eval(*net, exit_code);
   register_info(*net, exit_code);
 }

@@ -66,12 +66,14 @@ Progress::Progress(std::string label)
 
 Progress::~Progress() { done(); }
 
-bool Progress::update(double fraction, std::string_view note) {
+bool Progress::update(double fraction, std::string_view note, double left_s) {
   const auto now = std::chrono::steady_clock::now();
   const double elapsed_s = Seconds(now - started_).count();
   const double pause_s = terminal_ ? 0.1 : 30.0;
   if (!over_ && elapsed_s >= 2 && (Seconds(now - last_drawn_).count() >= pause_s || !drawn_)) {
-    const std::string line = progress_line(label_, fraction, elapsed_s, note, terminal_ ? terminal_width() - 1 : 200);
+    // The time that would have passed, had all of `fraction` been done at the pace that leaves `left_s`.
+    const double passed_s = left_s >= 0 && fraction < 1 ? left_s * fraction / (1 - fraction) : elapsed_s;
+    const std::string line = progress_line(label_, fraction, passed_s, note, terminal_ ? terminal_width() - 1 : 200);
     if (terminal_)
       std::fprintf(stderr, "\r\033[K%s", line.c_str());
     else

@@ -17,8 +17,9 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// `fraction` in 0..1; `note` stands behind the bar. False: Ctrl-C was pressed, wind up.
-  bool update(double fraction, std::string_view note = {});
+  /// `fraction` in 0..1; `note` stands behind the bar. `left_s`: the time left, where the caller knows better than by
+  /// what has passed (work that goes on from a checkpoint); negative: it does not. False: Ctrl-C was pressed, wind up.
+  bool update(double fraction, std::string_view note = {}, double left_s = -1);
   /// Removes the bar; Ctrl-C is what it was before. Called by the destructor too.
   void done();
 

@@ -2,36 +2,20 @@
 
 #include <torch/torch.h>
 
+#include "inference/torch/plain_network.hpp"
+
 namespace reins::inference {
 namespace {
-
-torch::Tensor to_torch(const Tensor& tensor) {
-  return torch::from_blob(const_cast<float*>(tensor.values.data()), tensor.shape, torch::kFloat32).clone();
-}
 
 Error from_torch(const std::exception& problem) {
   const std::string_view text = problem.what();
   return Error(ErrorKind::kInternal, text.substr(0, text.find('\n')), "libtorch");
 }
 
-struct Path {
-  std::vector<torch::Tensor> weights, biases;
-  torch::Tensor classifier;
-};
-
 class TorchEngine final : public Engine {
  public:
-  TorchEngine(const DynamicNetwork& network, const NetworkWeights& weights) : network_(network) {
-    for (const GroupWeights& group : weights.groups) {
-      Path path;
-      for (const Tensor& t : group.conv_weights) path.weights.push_back(to_torch(t));
-      for (const Tensor& t : group.conv_biases) path.biases.push_back(to_torch(t));
-      path.classifier = to_torch(group.classifier);
-      paths_.push_back(std::move(path));
-    }
-    bias_ = to_torch(weights.bias);
-    mean_ = to_torch({{1, network.architecture.channels, 1, 1}, weights.mean});
-    stddev_ = to_torch({{1, network.architecture.channels, 1, 1}, weights.stddev});
+  TorchEngine(const DynamicNetwork& network, const NetworkWeights& weights)
+      : network_(network), plain_(network.architecture, weights) {
     probabilities_.resize(static_cast<std::size_t>(network.architecture.classes));
   }
 
@@ -45,7 +29,7 @@ class TorchEngine final : public Engine {
   }
 
   Status begin(const TensorView& input, LevelId level) override {
-    if (!level.valid() || level.index() >= paths_.size())
+    if (!level.valid() || level.index() >= plain_.groups())
       return fail(ErrorKind::kUsage, "no such level", network_.facts.name);
     if (input.shape != network_.facts.input_shape || input.data == nullptr) {
       return fail(ErrorKind::kUsage, "an input of another shape than the network's", network_.facts.name);
@@ -57,8 +41,8 @@ class TorchEngine final : public Engine {
           torch::from_blob(const_cast<void*>(input.data), input.shape, bytes ? torch::kUInt8 : torch::kFloat32)
               .to(torch::kFloat32);
       if (bytes) pixels = pixels / 255;
-      image_ = (pixels - mean_) / stddev_;
-      sum_ = torch::zeros_like(bias_);
+      image_ = (pixels - plain_.mean()) / plain_.stddev();
+      sum_ = torch::zeros({1, network_.architecture.classes});
       for (std::size_t g = 0; g <= level.index(); ++g) add(g);
       level_ = level;
     } catch (const std::exception& problem) {
@@ -69,7 +53,7 @@ class TorchEngine final : public Engine {
 
   Status grow() override {
     if (!sum_.defined()) return fail(ErrorKind::kUsage, "nothing was begun", network_.facts.name);
-    if (level_.index() + 1 >= paths_.size())
+    if (level_.index() + 1 >= plain_.groups())
       return fail(ErrorKind::kUsage, "the full network has run already", network_.facts.name);
     try {
       torch::NoGradGuard no_grad;
@@ -85,7 +69,7 @@ class TorchEngine final : public Engine {
     if (!sum_.defined()) return fail(ErrorKind::kUsage, "nothing was begun", network_.facts.name);
     try {
       torch::NoGradGuard no_grad;
-      const torch::Tensor p = torch::softmax((bias_ + sum_ / (level_.value + 1)).flatten(), 0).contiguous();
+      const torch::Tensor p = torch::softmax(plain_.logits(sum_, level_.index()).flatten(), 0).contiguous();
       std::copy_n(p.data_ptr<float>(), probabilities_.size(), probabilities_.begin());
       return Answer{.predicted = static_cast<int>(p.argmax().item<std::int64_t>()),
                     .level = level_,
@@ -96,18 +80,11 @@ class TorchEngine final : public Engine {
   }
 
  private:
-  void add(std::size_t group) {
-    torch::Tensor x = image_;
-    for (std::size_t s = 0; s < paths_[group].weights.size(); ++s) {
-      x = torch::relu(torch::conv2d(x, paths_[group].weights[s], paths_[group].biases[s], 1, 1));
-      if (network_.architecture.stages[s].pool) x = torch::max_pool2d(x, 2);
-    }
-    sum_ = sum_ + torch::linear(x.flatten(1), paths_[group].classifier);
-  }
+  void add(std::size_t group) { sum_ = sum_ + plain_.partial(image_, group); }
 
   DynamicNetwork network_;
-  std::vector<Path> paths_;
-  torch::Tensor bias_, mean_, stddev_, image_, sum_;
+  PlainNetwork plain_;
+  torch::Tensor image_, sum_;
   LevelId level_;
   std::vector<float> probabilities_;
 };

@@ -109,7 +109,7 @@ TEST_F(NetCommand, EvalRefusesAFolderToRecordInBeforeItRuns) {
 TEST_F(NetCommand, NamesAnUnknownCommand) {
   const Outcome refused = reins({"net", "trian"});
   EXPECT_EQ(refused.code, 2);
-  EXPECT_EQ(refused.err, "reins: 'trian' is no command; known: train, eval, info; see 'reins net --help'\n");
+  EXPECT_EQ(refused.err, "reins: 'trian' is no command; known: train, compare, eval, info; see 'reins net --help'\n");
 }
 
 #ifdef REINS_TRAINING
@@ -142,6 +142,59 @@ TEST_F(NetCommand, TrainsOnFewImagesAndShips) {
   EXPECT_EQ(reins({"net", "train", "--dataset", "synthetic", "--out", out}).code, 2);  // a checkpoint is there
   EXPECT_EQ(reins({"net", "train", "--dataset", "synthetic", "--out", out + "2", "--stages", "4q"}).code, 2);
   EXPECT_EQ(reins({"net", "train"}).code, 2);
+}
+
+TEST_F(NetCommand, TrainTakesTheGroupFamilyAndATeacherAndNoOther) {
+  const std::string out = (folder_ / "taught").string();
+  const auto train = [&](std::vector<std::string> more) {
+    std::vector<std::string> words{"net",      "train", "--dataset", "synthetic", "--out",    out,   "--epochs",  "1",
+                                   "--groups", "2",     "--stages",  "4p,8p",     "--images", "128", "--threads", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return reins(words);
+  };
+  Outcome refused = train({"--family", "slimmable"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("'slimmable'"), HasSubstr("known: group"), HasSubstr("net compare")));
+  refused = train({"--distil", "0.5"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--teacher"));
+  refused = train({"--teacher", (folder_ / "absent.rnet").string()});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("absent.rnet"));
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1);
+  EXPECT_FALSE(fs::exists(out)) << "nothing is begun that cannot be done";
+  const Outcome made = train({"--family", "group", "--teacher",
+                              (kNetworks / "synthetic-group4" / "network.rnet").string(), "--distil", "0.7"});
+  EXPECT_EQ(made.code, 0) << made.err;
+  EXPECT_THAT(reins({"net", "info", out + "/network.rnet"}).out, HasSubstr("share 0.7"));
+}
+
+TEST_F(NetCommand, ComparesTheRowsThatAreAskedFor) {
+  const std::string out = (folder_ / "families").string();
+  const std::vector<std::string> words{"net",      "compare", "--dataset", "synthetic", "--out",    out,
+                                       "--epochs", "1",       "--groups",  "2",         "--stages", "4p,8p",
+                                       "--images", "128",     "--threads", "1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return reins(more);
+  };
+  const Outcome made = with({"--only", "early-exit,pruned", "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const auto document = nlohmann::json::parse(made.out);
+  ASSERT_EQ(document["rows"].size(), 2U);
+  EXPECT_EQ(document["rows"][0]["family"], "pruned");
+  EXPECT_EQ(document["rows"][1]["levels"].size(), 2U);
+  Outcome refused = with({"--only", "early-exit"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--resume"));
+  EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1);
+  const Outcome again = with({"--only", "early-exit", "--resume"});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_THAT(again.out, AllOf(HasSubstr("early-exit"), HasSubstr("pruned"), HasSubstr("comparison.txt")));
+  refused = with({"--only", "late-exit"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("'late-exit'"), HasSubstr("known: incremental")));
+  EXPECT_EQ(reins({"net", "compare"}).code, 2);
 }
 #endif
 

@@ -106,7 +106,7 @@ TEST_F(NetTrainer, ResumesBitForBitWhereverItWasStopped) {
   for (const bool whole_epoch : {true, false}) {
     auto c = config(whole_epoch ? "epoch" : "middle", 2);
     const auto stop = [&](const NetTrainProgress& at) {
-      return !(at.group == 2 && at.epoch == (whole_epoch ? 1 : 2) && (at.validation_accuracy >= 0) == whole_epoch &&
+      return !(at.part == 2 && at.epoch == (whole_epoch ? 1 : 2) && (at.validation_accuracy >= 0) == whole_epoch &&
                at.batch >= 5);
     };
     EXPECT_THAT(train_network(c, stop), IsError(ErrorKind::kGone, HasSubstr("--resume")));

@@ -1,0 +1,26 @@
+// training/switch_time.hpp: what a change of level costs on this machine, with one weight set or with separate models.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "core/result.hpp"
+
+namespace reins::training {
+
+struct SwitchTime {
+  /// Median over all ordered pairs of levels of the first inference after a change less the one behind it, seconds;
+  /// every model is in memory, batch 1, one thread, the engine "auto". Around zero where nothing is to be done, so
+  /// below zero at times.
+  double switch_s = 0;
+  /// With separate models: median of opening, checking and packing one from a file that the system has cached, seconds:
+  /// what a change costs where they are not all kept in memory.
+  std::optional<double> load_s;
+};
+
+/// One file: its levels are changed between. Several: their largest levels are, each in an engine of its own. Takes a
+/// second or two. Errors: those of inference::open_engine; usage (fewer than two levels in all).
+Result<SwitchTime> measure_switch(const std::vector<std::filesystem::path>& networks);
+
+}  // namespace reins::training
