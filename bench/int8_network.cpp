@@ -102,17 +102,18 @@ Image<Value> run_stage(const Image<Value>& in, const std::vector<Sum>& weights, 
 
 }  // namespace
 
-Int8Weights quantise_weights(std::span<const float> values, std::size_t outputs) {
+Int8Weights quantise_weights(std::span<const float> values, std::size_t outputs, int bits) {
   Int8Weights result;
+  const auto most = static_cast<float>((1 << (bits - 1)) - 1);
   const std::size_t each = values.size() / outputs;
   for (std::size_t o = 0; o < outputs; ++o) {
     const auto row = values.subspan(o * each, each);
     float largest = 0;
     for (const float v : row) largest = std::max(largest, std::abs(v));
-    const float step = largest > 0 ? largest / 127 : 1;
+    const float step = largest > 0 ? largest / most : 1;
     result.steps.push_back(step);
     for (const float v : row) {
-      result.values.push_back(static_cast<std::int8_t>(std::clamp(std::nearbyint(v / step), -127.0F, 127.0F)));
+      result.values.push_back(static_cast<std::int8_t>(std::clamp(std::nearbyint(v / step), -most, most)));
     }
   }
   return result;
@@ -160,7 +161,7 @@ std::vector<Ranges> calibrate(const GroupArchitecture& a, const NetworkWeights& 
   return result;
 }
 
-Int8Network quantise(const GroupArchitecture& a, const NetworkWeights& weights, const Ranges& ranges) {
+Int8Network quantise(const GroupArchitecture& a, const NetworkWeights& weights, const Ranges& ranges, int weight_bits) {
   Int8Network network{.architecture = a, .groups = {}, .bias = weights.bias.values, .border = border_of(weights)};
   for (std::size_t g = 0; g < count(a.groups); ++g) {
     const PixelStage first = over_pixels(a, weights, g);
@@ -170,7 +171,7 @@ Int8Network quantise(const GroupArchitecture& a, const NetworkWeights& weights, 
       const std::vector<float>& values = s == 0 ? first.weights : weights.groups[g].conv_weights[s].values;
       const std::vector<float>& bias = s == 0 ? first.bias : weights.groups[g].conv_biases[s].values;
       Int8Stage& stage = group.stages.emplace_back();
-      stage.weights = quantise_weights(values, bias.size());
+      stage.weights = quantise_weights(values, bias.size(), weight_bits);
       const float out_step = ranges[g][s] > 0 ? ranges[g][s] / 255 : 1;
       for (std::size_t o = 0; o < bias.size(); ++o) {
         const float step = in_step * stage.weights.steps[o];
@@ -179,7 +180,7 @@ Int8Network quantise(const GroupArchitecture& a, const NetworkWeights& weights, 
       }
       in_step = out_step;
     }
-    group.classifier = quantise_weights(weights.groups[g].classifier.values, count(a.classes));
+    group.classifier = quantise_weights(weights.groups[g].classifier.values, count(a.classes), weight_bits);
     for (const float step : group.classifier.steps) group.classifier_scale.push_back(step * in_step);
   }
   return network;

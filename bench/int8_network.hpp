@@ -16,8 +16,9 @@ struct Int8Weights {
   std::vector<std::int8_t> values;
   std::vector<float> steps;
 };
-/// `values` [outputs][...]. An output's largest magnitude becomes 127; ties go to even; zeros alone get step 1.
-Int8Weights quantise_weights(std::span<const float> values, std::size_t outputs);
+/// `values` [outputs][...]. An output's largest magnitude becomes 127, or what else `bits` (2..8) have for it; ties go
+/// to even; zeros alone get step 1.
+Int8Weights quantise_weights(std::span<const float> values, std::size_t outputs, int bits = 8);
 
 /// The smallest of `values` that `share` (above 0, at most 1) of them do not exceed; 1: the largest. Reorders them.
 float range_of(std::span<float> values, double share);
@@ -52,9 +53,10 @@ std::vector<Ranges> calibrate(const inference::GroupArchitecture& architecture,
                               const inference::NetworkWeights& weights, std::span<const std::uint8_t> images,
                               std::span<const double> shares);
 
-/// `weights` fit the architecture (inference::check_weights).
+/// `weights` fit the architecture (inference::check_weights). `weight_bits`: 7 where pairs of products are summed in 16
+/// bits, as AVX2 does without VNNI: 2 x 255 x 63 is the most that fits.
 Int8Network quantise(const inference::GroupArchitecture& architecture, const inference::NetworkWeights& weights,
-                     const Ranges& ranges);
+                     const Ranges& ranges, int weight_bits = 8);
 
 /// Logits [level][image][classes] of `images` ([N, C, H, W]), in integers up to each group's share of the logits.
 std::vector<std::vector<float>> logits_of(const Int8Network& network, std::span<const std::uint8_t> images);

@@ -33,6 +33,13 @@ TEST(QuantiseWeights, IsNeverOffByMoreThanHalfAStep) {
   }
 }
 
+TEST(QuantiseWeights, KeepsToFewerBitsWhereAsked) {
+  const std::vector<float> values{6.3F, -3.1F, -6.3F};
+  const Int8Weights q = quantise_weights(values, 1, 7);
+  EXPECT_EQ(q.values, (std::vector<std::int8_t>{63, -31, -63}));
+  EXPECT_FLOAT_EQ(q.steps[0], 0.1F);
+}
+
 TEST(RangeOf, IsTheValueThatAShareOfThemDoesNotExceed) {
   std::vector<float> values;
   for (int i = 1; i <= 100; ++i) values.push_back(static_cast<float>(i * 37 % 101));  // 1..100 in another order
