@@ -25,7 +25,7 @@ struct EvalOptions {
   WorkbenchOptions workbench;
   std::vector<std::string> policies;
   bool allow_board = false, allow_network = false;
-  bool no_shield = false;
+  bool no_shield = false, grow = false;
   std::string grid = "headline";
   std::vector<double> loads;
   std::vector<std::string> arrivals, targets, floors;
@@ -103,7 +103,7 @@ Result<std::vector<evaluation::Cell>> own_cells(const EvalOptions& options, doub
 
 struct Learned {
   std::vector<evaluation::Contender> contenders;
-  std::vector<std::string> names, unshielded;
+  std::vector<std::string> names, unshielded, growing;
 };
 
 /// A policy's name in tables: its file's stem; where several files share that (every run's best.policy), with the
@@ -158,9 +158,16 @@ Result<Learned> load_policies(const EvalOptions& options, const evaluation::Work
     }
     learned.contenders.push_back({name, evaluation::RowKind::kLearned, true, make, runtime, reward});
     learned.names.push_back(name);
-    if (!options.no_shield) continue;
-    learned.contenders.push_back({name + ", no shield", evaluation::RowKind::kLearned, false, make, runtime, reward});
-    learned.unshielded.push_back(name + ", no shield");
+    if (options.no_shield) {
+      learned.contenders.push_back({name + ", no shield", evaluation::RowKind::kLearned, false, make, runtime, reward});
+      learned.unshielded.push_back(name + ", no shield");
+    }
+    if (options.grow) {
+      control::RuntimeConfig growing = runtime;
+      growing.grow = true;
+      learned.contenders.push_back({name + ", grow", evaluation::RowKind::kLearned, true, make, growing, reward});
+      learned.growing.push_back(name + ", grow");
+    }
   }
   return learned;
 }
@@ -199,6 +206,7 @@ evaluation::Evaluation describe(const EvalOptions& options, const evaluation::Wo
   evaluation.version = REINS_VERSION;
   evaluation.learned = learned.names;
   evaluation.unshielded = learned.unshielded;
+  evaluation.growing = learned.growing;
   return evaluation;
 }
 
@@ -280,6 +288,9 @@ void register_eval(CLI::App& app, int& exit_code) {
   command->add_flag("--allow-network", options->allow_network,
                     "take a policy that was trained with another network of as many levels");
   command->add_flag("--no-shield", options->no_shield, "a row more per policy: without the shield");
+  command->add_flag("--grow", options->grow,
+                    "a row more per policy: an answer that is there early goes on to the next level while that fits "
+                    "its deadline");
   command
       ->add_option("--grid", options->grid, "headline: targets change; full: every target and floor; quick: a minute")
       ->check(CLI::IsMember({"headline", "full", "quick"}))

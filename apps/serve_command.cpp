@@ -39,6 +39,7 @@ struct ServeOptions {
   std::string endpoint = "tcp://127.0.0.1:5555";
   std::string telemetry = "tcp://127.0.0.1:5556";
   double telemetry_hz = 10;
+  bool grow = false;
   std::size_t queue = 0;  // 0: what the policy was trained with
   double drain_s = 1;
   policies::Goals goals;
@@ -97,6 +98,7 @@ Result<ChosenPolicy> choose_policy(const ServeOptions& options, const evaluation
     chosen.policy = std::make_unique<policies::FrozenPolicy>(std::move(loaded.policy));
   }
   if (options.queue > 0) chosen.config.queue_limit = options.queue;
+  if (options.grow) chosen.config.grow = true;
   return chosen;
 }
 
@@ -122,6 +124,7 @@ json summary_of(const control::DriverMetrics& m, std::string_view policy) {
           {"decisions", m.decisions},
           {"switches", m.switches},
           {"shield_interventions", m.shield_interventions},
+          {"grown", m.grown},
           {"latency_s", {{"p50", m.p50_s}, {"p95", m.p95_s}, {"p99", m.p99_s}}},
           {"mean_accuracy", m.mean_accuracy},
           {"energy_j", claims ? or_null(m.energy_j) : json()},
@@ -135,9 +138,9 @@ void print_summary(const control::DriverMetrics& m) {
               static_cast<unsigned long long>(m.missed), static_cast<unsigned long long>(m.rejected));
   std::printf("latency   p50 %.3f ms, p95 %.3f ms, p99 %.3f ms%s\n", m.p50_s * 1e3, m.p95_s * 1e3, m.p99_s * 1e3,
               emulated);
-  std::printf("decisions %llu, switches %llu, shield interventions %llu\n",
+  std::printf("decisions %llu, switches %llu, shield interventions %llu, grown %llu\n",
               static_cast<unsigned long long>(m.decisions), static_cast<unsigned long long>(m.switches),
-              static_cast<unsigned long long>(m.shield_interventions));
+              static_cast<unsigned long long>(m.shield_interventions), static_cast<unsigned long long>(m.grown));
   if (m.energy_j && m.energy_source != "none") {
     std::printf("energy    %.4g J, %s%s, idle included\n", *m.energy_j, m.energy_source.c_str(), emulated);
   } else {
@@ -261,6 +264,8 @@ void register_serve(CLI::App& app, int& exit_code) {
           "requests that may wait behind the one in service; beyond it: overloaded (default: what the policy was "
           "trained with)")
       ->check(CLI::Range(1, 256));
+  command->add_flag("--grow", options->grow,
+                    "an answer that is there early goes on to the next level while that fits the request's deadline");
   command->add_option("--drain", options->drain_s, "seconds to finish what is under way when stopped")
       ->check(CLI::Range(0.0, 60.0))
       ->capture_default_str();

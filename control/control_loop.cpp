@@ -149,6 +149,7 @@ void ControlLoop::publish() {
   metrics_.rejected = counters.rejected + refused_;
   metrics_.switches = counters.switches;
   metrics_.shield_interventions = counters.shield_interventions;
+  metrics_.grown = counters.grown;
   metrics_.decisions = counters.decisions;
   if (plant_energy_j.has_value()) {
     metrics_.energy_j = plant_energy_j;
@@ -169,7 +170,7 @@ void ControlLoop::publish() {
   metrics_.mean_accuracy = counters.served > 0 ? accuracy_sum_ / static_cast<double>(counters.served) : 0;
   if (applied.mapping.valid()) {
     metrics_.mapping = setup_.space->mappings[applied.mapping.index()].name;
-    metrics_.level = applied.level.value + 1;
+    metrics_.level = runtime_.level().value + 1;
     if (applied.opp.valid())
       metrics_.freq_khz = setup_.space->mappings[applied.mapping.index()].freq_khz[applied.opp.index()];
   }
@@ -193,6 +194,7 @@ void ControlLoop::reply(const Outcome& outcome) {
   reply.latency_s = outcome.latency_s;
   reply.queue_s = outcome.queue_s;
   reply.level = outcome.level;
+  reply.started_level = outcome.started_level;
   reply.decision_ns = outcome.decision_ns;
   reply.mapping = setup_.space->mappings[outcome.applied.mapping.index()].name;
   if (outcome.applied.opp.valid()) {
@@ -252,6 +254,9 @@ void ControlLoop::carry_out(Effects& effects) {
           keep(setup_.plant->start(effect.action.level, {job.input.data(), job.dtype, job.shape}));
           break;
         }
+        case EffectKind::kGrow:
+          keep(setup_.plant->grow(effect.action.level));
+          break;
       }
     }
   }

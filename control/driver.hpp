@@ -27,7 +27,8 @@ struct InferReply {
   std::optional<Error> error;
   int predicted = -1;
   std::vector<float> probabilities;
-  LevelId level;
+  LevelId level;          ///< where the inference ended
+  LevelId started_level;  ///< where it started
   std::string mapping;
   std::int64_t freq_khz = 0;
   double queue_s = 0, latency_s = 0;
@@ -40,7 +41,7 @@ struct InferReply {
 
 struct DriverMetrics {
   std::uint64_t offered = 0, served = 0, missed = 0, rejected = 0, switches = 0, shield_interventions = 0,
-                decisions = 0;
+                decisions = 0, grown = 0;
   std::optional<double> energy_j;
   std::string energy_source;
   double p50_s = 0, p95_s = 0, p99_s = 0, uptime_s = 0, mean_accuracy = 0;

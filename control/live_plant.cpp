@@ -99,12 +99,16 @@ Status LivePlant::park(const policies::Action& action) {
   return tune(board_.mappings[action.mapping.index()].cluster, action.park);
 }
 
-Status LivePlant::start(LevelId level, const inference::TensorView& input) {
+Status LivePlant::start(LevelId level, const inference::TensorView& input) { return enqueue({level, input}); }
+
+Status LivePlant::grow(LevelId level) { return enqueue({level, std::nullopt}); }
+
+Status LivePlant::enqueue(const Run& run) {
   if (running_) return fail(ErrorKind::kBusy, "an inference runs already", "live plant");
   {
     const std::lock_guard<std::mutex> lock(run_mutex_);
     if (closing_) return fail(ErrorKind::kGone, "this board has been put back", board_.name);
-    wanted_ = Run{level, input};
+    wanted_ = run;
   }
   running_ = true;
   begin_.notify_one();
@@ -128,7 +132,18 @@ void LivePlant::run() {
 }
 
 Result<PlantCompletion> LivePlant::infer(const Run& run) {
-  REINS_TRY(engine_.begin(run.input, run.level));
+  if (run.input.has_value()) {
+    REINS_TRY(engine_.begin(*run.input, run.level));
+    REINS_ASSIGN(answer_, take_answer());
+    return answer_;
+  }
+  if (engine_.grow().has_value()) {
+    if (auto grown = take_answer(); grown.has_value()) answer_ = std::move(*grown);
+  }
+  return answer_;
+}
+
+Result<PlantCompletion> LivePlant::take_answer() {
   REINS_ASSIGN(const inference::Answer answer, engine_.finish());
   PlantCompletion completion;
   completion.level = answer.level;

@@ -36,6 +36,7 @@ class LivePlant final : public Plant {
   Status apply(const policies::Action& action) override;
   Status park(const policies::Action& action) override;
   Status start(LevelId level, const inference::TensorView& input) override;
+  Status grow(LevelId level) override;
   bool poll_telemetry(double now_s, Telemetry& out) override;
   Result<std::optional<PlantCompletion>> poll_completion(double now_s) override;
   double next_event_s() override;
@@ -58,10 +59,12 @@ class LivePlant final : public Plant {
   };
   struct Run {
     LevelId level;
-    inference::TensorView input;
+    std::optional<inference::TensorView> input;  ///< none: the one that has run grows to `level`
   };
   void run();
+  Status enqueue(const Run& run);
   Result<PlantCompletion> infer(const Run& run);
+  Result<PlantCompletion> take_answer();
   void sample();
   void sample_once();
   /// Adds what the rails drew since the last round; closes the window in `out` when every rail's device has spoken.
@@ -88,7 +91,8 @@ class LivePlant final : public Plant {
   std::thread sampler_;
 
   std::thread runner_;
-  std::mutex run_mutex_;  // guards what follows
+  PlantCompletion answer_;  // the runner's own: of what has run last
+  std::mutex run_mutex_;    // guards what follows
   std::condition_variable begin_;
   bool closing_ = false;
   std::optional<Run> wanted_;

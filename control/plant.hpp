@@ -14,7 +14,7 @@
 
 namespace reins::control {
 
-/// How an inference that was started has ended.
+/// How an inference that was started, or has grown, has ended.
 struct PlantCompletion {
   LevelId level;
   int predicted = -1;
@@ -53,8 +53,11 @@ class Plant {
   /// operating point takes effect at once. Errors: busy (another mapping while an inference runs).
   virtual Status apply(const policies::Action& action) = 0;
   virtual Status park(const policies::Action& action) = 0;
-  /// Begins an inference. `input` stays where it is until the end is polled or the plant restored.
+  /// Begins an inference. `input` stays where it is until its last end is polled (it may grow) or the plant restored.
   virtual Status start(LevelId level, const inference::TensorView& input) = 0;
+  /// The inference whose end was polled last goes on to `level`, the next one; its end is polled as any. Where the
+  /// engine cannot, the answer that is there stands, at the level it has. Errors: busy (one runs already), gone.
+  virtual Status grow(LevelId level) = 0;
   /// What has happened by `now_s`: a new telemetry, the end of the inference; each once.
   virtual bool poll_telemetry(double now_s, Telemetry& out) = 0;
   /// Errors: those of the inference, which has ended then.

@@ -34,8 +34,15 @@ std::optional<double> Runtime::present_power_w() const noexcept {
   if (!applied_.mapping.valid()) return profile_.idle_w(MappingId(0), OppId(0));
   if (applied_.governor.has_value() || applied_.kernel_placed) return std::nullopt;  // only the sensor knows
   if (busy_) {
-    const policies::ProfilePoint* point = profile_.at(applied_.level, applied_.mapping, applied_.opp);
-    return point == nullptr ? std::nullopt : point->power_w;
+    const policies::ProfilePoint* point = profile_.at(level_, applied_.mapping, applied_.opp);
+    if (point == nullptr || !point->power_w.has_value() || part_ >= 1) {
+      return point == nullptr ? std::nullopt : point->power_w;
+    }
+    // The group that is added draws what the whole run would beyond the run that has ended.
+    const policies::ProfilePoint* below = profile_.at(LevelId(level_.value - 1), applied_.mapping, applied_.opp);
+    if (below == nullptr || !below->power_w.has_value() || below->latency_s >= point->latency_s) return point->power_w;
+    return std::max(0.0, (*point->power_w * point->latency_s - *below->power_w * below->latency_s) /
+                             (point->latency_s - below->latency_s));
   }
   return profile_.idle_w(applied_.mapping, parked_.value_or(applied_.opp));
 }
@@ -102,7 +109,7 @@ void Runtime::progress(double now_s, LevelId level) noexcept {
 
 void Runtime::hurry(double now_s, std::uint64_t joined, Effects& effects) noexcept {
   if (applied_.governor.has_value()) return;
-  progress(now_s, applied_.level);
+  progress(now_s, level_);
   const auto slack_s = [now_s](const Request& request) { return request.deadline_s.value_or(kNever) - now_s; };
   slacks_.assign(1, slack_s(running_.request));
   for (std::size_t i = 0; i + lost_ < queue_.size(); ++i) {
@@ -110,8 +117,10 @@ void Runtime::hurry(double now_s, std::uint64_t joined, Effects& effects) noexce
     // Who joins seldom comes alone: room for one more like it.
     if (waiting(i).id == joined) slacks_.push_back(slacks_.back());
   }
-  const double left = std::max(0.0, 1 - done_ / slow_down_);
-  const OppId opp = shield_.hurry(observation_.facts, applied_, left, slacks_);
+  const double left = std::max(0.0, part_ - (done_ - part_began_) / slow_down_);
+  policies::Action running = applied_;
+  running.level = level_;
+  const OppId opp = shield_.hurry(observation_.facts, running, left, slacks_);
   if (opp == applied_.opp) return;
   ++counters_.shield_interventions;
   ++counters_.switches;
@@ -232,6 +241,9 @@ void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t 
   running_.start_s = now_s;
   running_.queue_s = now_s - running_.request.arrival_s;
   running_.decision_ns = decision_ns;
+  running_.started_level = level_ = action.level;
+  part_ = 1;
+  part_began_ = 0;
   done_ = 0;
   done_at_s_ = now_s;
   queue_.pop_back();
@@ -244,9 +256,57 @@ void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t 
   start.outcome = running_;
 }
 
+bool Runtime::may_grow(double now_s, LevelId level) const noexcept {
+  const std::optional<double> deadline_s = running_.request.deadline_s;
+  // A plant that has not come as far as it was asked to is not asked again.
+  if (!config_.grow || !deadline_s.has_value() || level != level_) return false;
+  if (applied_.governor.has_value() || applied_.kernel_placed) return false;
+  const LevelId next(level.value + 1);
+  if (next.index() >= space_.levels || !observation_.mask.allows(next)) return false;
+  const auto cap = telemetry_.cap[space_.mappings[applied_.mapping.index()].cluster.index()];
+  if (cap.has_value() && *cap < applied_.opp.value) return false;  // it runs slower than was profiled
+  const policies::ProfilePoint* here = profile_.at(level, applied_.mapping, applied_.opp);
+  const policies::ProfilePoint* there = profile_.at(next, applied_.mapping, applied_.opp);
+  if (here == nullptr || there == nullptr) return false;
+  const double fastest_s = profile_.fastest_s(builder_.floor_level(goals_)) * slow_down_;
+  for (const Request& request : queue_) {
+    if (request.deadline_s.value_or(kNever) >= now_s + fastest_s) return false;
+  }
+  const double part_s = std::max(0.0, there->latency_s - here->latency_s);
+  if (now_s + part_s * slow_down_ * (1 + shield_.config().latency_margin) > *deadline_s) return false;
+  policies::Situation facts = observation_.facts;
+  facts.goals = goals_;
+  facts.temperature_c = telemetry_.temperature_c;
+  facts.rate_hz = rate_hz_;
+  facts.queue_depth = queue_.size();
+  return shield_.allows(facts, applied_.mapping, next, applied_.opp);
+}
+
+void Runtime::grow(double now_s, Effects& effects) noexcept {
+  progress(now_s, level_);
+  const double here_s = profile_.at(level_, applied_.mapping, applied_.opp)->latency_s;
+  level_ = LevelId(level_.value + 1);
+  const double there_s = profile_.at(level_, applied_.mapping, applied_.opp)->latency_s;
+  // What has run is that much of the whole run at the next level.
+  const double share = there_s > 0 ? std::min(1.0, here_s / there_s) : 1.0;
+  done_ *= share;
+  part_began_ = done_;
+  part_ = 1 - share;
+  Effect& effect = effects.add(EffectKind::kGrow);
+  effect.action = applied_;
+  effect.action.level = level_;
+  effect.outcome = running_;
+}
+
 void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
   REINS_ASSERT(busy_);
   settle(now_s);
+  if (may_grow(now_s, level)) {
+    grow(now_s, effects);
+    return;
+  }
+  const bool as_asked = level == level_ || part_ >= 1;
+  level_ = level;
   busy_ = false;
   Outcome& outcome = running_;
   outcome.level = level;
@@ -255,6 +315,7 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
   outcome.missed = outcome.request.deadline_s.has_value() && now_s > *outcome.request.deadline_s;
   ++counters_.served;
   if (outcome.missed) ++counters_.missed;
+  if (level > outcome.started_level) ++counters_.grown;
   const EnergySource source = energy_.source();
   if (source != EnergySource::kNone && !outcome.applied.governor.has_value()) {
     outcome.energy_j = energy_.total_j() - energy_at_start_j_;
@@ -263,7 +324,7 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
   last_latency_s_ = outcome.latency_s;
   last_energy_j_ = outcome.energy_j;
   last_finish_s_ = now_s;
-  if (!outcome.applied.governor.has_value()) {
+  if (!outcome.applied.governor.has_value() && as_asked) {
     progress(now_s, level);
     if (done_ > 0) slow_down_ += config_.slow_down_gain * (std::clamp(done_, 0.25, 8.0) - slow_down_);
   }

@@ -18,9 +18,11 @@ struct RuntimeConfig {
   double park_delay_s =
       0.0005;  ///< idle this long, the cluster goes to its park point. Shorter saves, longer spares switches. 0..10
   double decision_interval_s =
-      0;                    ///< 0: a decision at every start of service; else the last one stands for this long. 0..60
-  bool late_last = true;    ///< a request that no setting can keep in time waits behind those that can be kept
-  double rate_tau_s = 1.0;  ///< time constant of the request rate's moving average, seconds. 0.01..60
+      0;                  ///< 0: a decision at every start of service; else the last one stands for this long. 0..60
+  bool grow = false;      ///< an answer that is there early goes on to the next level while that one fits its deadline
+                          ///< and nobody waits who can still be kept
+  bool late_last = true;  ///< a request that no setting can keep in time waits behind those that can be kept
+  double rate_tau_s = 1.0;      ///< time constant of the request rate's moving average, seconds. 0.01..60
   double demand_gain = 0.02;    ///< weight of a new gap in the long-run mean gap. 0.0001..1
   double gap_gain = 0.1;        ///< weight of a new gap in the moving averages behind the gaps' variation. 0.001..1
   double slow_down_gain = 0.1;  ///< weight of a new run in the slow-down's moving average. 0..1
@@ -30,7 +32,8 @@ struct RuntimeConfig {
 
 struct Counters {
   std::uint64_t offered = 0, served = 0, rejected = 0, missed = 0, decisions = 0, switches = 0,
-                shield_interventions = 0;
+                shield_interventions = 0,
+                grown = 0;  ///< requests answered at a higher level than they were started at
 };
 
 /// Threads: one at a time. After construction no call allocates, throws or takes a lock. Each call appends to
@@ -48,7 +51,8 @@ class Runtime {
   void arrive(double now_s, const Request& request, Effects& effects) noexcept;
   /// New sensor values.
   void sensed(double now_s, const Telemetry& telemetry) noexcept;
-  /// The inference that was started has ended at `level`.
+  /// The inference that was started, or grown, has ended at `level`: a reply, or (kGrow) it goes on and this is called
+  /// again. An inference that did not grow as asked is replied to as it is.
   void complete(double now_s, LevelId level, Effects& effects) noexcept;
   /// Timers that are due.
   void advance(double now_s, Effects& effects) noexcept;
@@ -61,6 +65,8 @@ class Runtime {
   /// The policy's answer. The shield may change it; what is applied is in the effects and in `applied()`.
   void decide(double now_s, const policies::Action& wanted, std::int64_t decision_ns, Effects& effects) noexcept;
   const policies::Action& applied() const noexcept { return applied_; }
+  /// Of the inference under way or, while idle, of the last one: applied().level or where it has grown to.
+  LevelId level() const noexcept { return level_; }
 
   const Counters& counters() const noexcept { return counters_; }
   const EnergyAccount& energy() const noexcept { return energy_; }
@@ -84,6 +90,9 @@ class Runtime {
   void hurry(double now_s, std::uint64_t joined, Effects& effects) noexcept;
   /// Brings `done_` up to `now_s`.
   void progress(double now_s, LevelId level) noexcept;
+  /// True where the inference that has ended at `level` is to go on to the next one.
+  bool may_grow(double now_s, LevelId level) const noexcept;
+  void grow(double now_s, Effects& effects) noexcept;
   std::optional<double> present_power_w() const noexcept;
 
   const boards::Board& board_;
@@ -103,8 +112,10 @@ class Runtime {
   policies::Observation observation_;
   policies::Action applied_;
   Outcome running_;
-  double done_ = 0, done_at_s_ = 0;  // of the inference under way, as if the slow-down were 1; as of then
-  std::vector<double> slacks_;       // of it and those behind it
+  LevelId level_;
+  double done_ = 0, done_at_s_ = 0;   // of the inference under way, as if the slow-down were 1; as of then
+  double part_ = 1, part_began_ = 0;  // what runs now: its share of the inference at level_, and done_ when it began
+  std::vector<double> slacks_;        // of it and those behind it
   double energy_at_start_j_ = 0;
   double settled_s_ = 0;
   bool started_ = false;

@@ -17,13 +17,15 @@ struct Knob {
   void (*set)(RuntimeConfig&, double);
 };
 
-constexpr std::array<Knob, 16> kKnobs{{
+constexpr std::array<Knob, 17> kKnobs{{
     {"queue_limit", 1, 256, [](const RuntimeConfig& c) { return static_cast<double>(c.queue_limit); },
      [](RuntimeConfig& c, double v) { c.queue_limit = static_cast<std::size_t>(v); }},
     {"park_delay_s", 0, 10, [](const RuntimeConfig& c) { return c.park_delay_s; },
      [](RuntimeConfig& c, double v) { c.park_delay_s = v; }},
     {"decision_interval_s", 0, 60, [](const RuntimeConfig& c) { return c.decision_interval_s; },
      [](RuntimeConfig& c, double v) { c.decision_interval_s = v; }},
+    {"grow", 0, 1, [](const RuntimeConfig& c) { return c.grow ? 1.0 : 0.0; },
+     [](RuntimeConfig& c, double v) { c.grow = v != 0; }},
     {"late_last", 0, 1, [](const RuntimeConfig& c) { return c.late_last ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.late_last = v != 0; }},
     {"rate_tau_s", 0.01, 60, [](const RuntimeConfig& c) { return c.rate_tau_s; },

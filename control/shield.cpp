@@ -70,6 +70,11 @@ unsigned Shield::broken(const policies::Situation& facts, MappingId m, LevelId l
          (in_budget(facts, m, l, o) ? 0U : kOverBudget);
 }
 
+bool Shield::allows(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept {
+  return cool(facts, mapping, level, opp) && within_power(facts, mapping, level, opp) &&
+         in_budget(facts, mapping, level, opp);
+}
+
 Admission Shield::admit(const policies::Observation& observation, const policies::Action& wanted,
                         double since_change_s) const noexcept {
   if (!config_.enabled || wanted.governor.has_value() || wanted.kernel_placed) return {wanted, false};

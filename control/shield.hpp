@@ -45,6 +45,10 @@ class Shield {
   OppId hurry(const policies::Situation& facts, const policies::Action& action, double left,
               std::span<const double> slack_s) const noexcept;
 
+  /// Heat, power cap and energy budget hold there; also asked where the shield is off, for a growth is nobody's
+  /// decision.
+  bool allows(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept;
+
   /// Predicted time of one inference with everything that delays its start, seconds.
   double predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept;
   const ShieldConfig& config() const noexcept { return config_; }

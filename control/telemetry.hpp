@@ -40,7 +40,8 @@ std::string_view name_of(EnergySource source) noexcept;
 struct Outcome {
   Request request;
   policies::Action applied;
-  LevelId level;  ///< where the inference ended
+  LevelId level;          ///< where the inference ended
+  LevelId started_level;  ///< where it started; below `level` where it has grown
   double start_s = 0, finish_s = 0;
   double latency_s = 0;  ///< arrival to reply
   double queue_s = 0;
@@ -55,6 +56,7 @@ enum class EffectKind : std::uint8_t {
   kDecide,  ///< ask the policy (Runtime::observation()), then call Runtime::decide
   kApply,   ///< put `action` in force (operating point or governor, mapping)
   kStart,   ///< start `outcome.request` at `action.level`
+  kGrow,    ///< the inference of `outcome.request`, which has just ended, goes on to `action.level`, the next one
   kPark,    ///< put the cluster of `action.mapping` at `action.park`, all unused clusters at their lowest point
   kReply,   ///< `outcome` is final
 };

@@ -11,6 +11,7 @@ namespace reins::env {
 namespace {
 
 constexpr double kTiny = 1e-12;
+constexpr double kLeastPart_s = 1e-6;
 constexpr double kRounding = 1e-9;  // an idle state whose residency ends now has begun
 
 /// The measured point of `mapping` and `level` nearest to `opp`, the lower of two.
@@ -228,10 +229,21 @@ void EmulatedBoard::start(LevelId level) noexcept {
   last_mapping_ = mapping_;
   busy_ = true;
   level_ = level;
+  below_ = LevelId();
   remaining_ = 1;
   noise_ = next_factor(mapping_, level, clusters_[c].next.value_or(clusters_[c].opp));
   draw_noise();
   stall_until_s_ = now_s_ + delay_s;
+}
+
+void EmulatedBoard::grow(LevelId level) noexcept {
+  REINS_ASSERT(!busy_ && level_.valid() && level > level_);
+  busy_ = true;
+  below_ = level_;
+  level_ = level;
+  // A table may have measured the higher level as no slower: it is there at once.
+  const OppId opp = clusters_[board_->mappings[mapping_.index()].cluster.index()].opp;
+  remaining_ = run_s(opp) > kLeastPart_s ? 1 : 0;
 }
 
 double EmulatedBoard::contention(MappingId mapping) const noexcept {
@@ -258,7 +270,20 @@ double EmulatedBoard::mean_time_s(MappingId mapping, LevelId level, OppId opp) c
 
 double EmulatedBoard::rate_per_s() const noexcept {
   const OppId opp = clusters_[board_->mappings[mapping_.index()].cluster.index()].opp;
-  return 1 / (mean_time_s(mapping_, level_, opp) * noise_ * contention(mapping_));
+  return 1 / (run_s(opp) * noise_ * contention(mapping_));
+}
+
+double EmulatedBoard::run_s(OppId opp) const noexcept {
+  const double whole_s = mean_time_s(mapping_, level_, opp);
+  return below_.valid() ? std::max(whole_s - mean_time_s(mapping_, below_, opp), kLeastPart_s) : whole_s;
+}
+
+double EmulatedBoard::table_run_w(OppId opp) const noexcept {
+  const double whole_w = table_power_w(mapping_, opp, level_);
+  if (!below_.valid()) return whole_w;
+  const double below_s = mean_time_s(mapping_, below_, opp);
+  const double more_j = whole_w * mean_time_s(mapping_, level_, opp) - table_power_w(mapping_, opp, below_) * below_s;
+  return std::max(0.0, more_j) / run_s(opp);
 }
 
 double EmulatedBoard::cluster_power_w(std::size_t c) const noexcept {
@@ -275,13 +300,16 @@ double EmulatedBoard::cluster_power_w(std::size_t c) const noexcept {
 double EmulatedBoard::power_w() const noexcept {
   if (table_ != nullptr) {
     const OppId opp = mapping_.valid() ? clusters_[board_->mappings[mapping_.index()].cluster.index()].opp : OppId(0);
-    return table_power_w(mapping_, opp, busy_ ? std::optional(level_) : std::nullopt);
+    return busy_ ? table_run_w(opp) : table_power_w(mapping_, opp, std::nullopt);
   }
   double power_w = accounted_constant_w_;
   for (std::size_t c = 0; c < clusters_.size(); ++c) {
     if (clusters_[c].accounted) power_w += cluster_power_w(c);
   }
-  if (busy_ && stall_until_s_ <= now_s_) power_w += accounted_j_per_byte_ * bytes_[level_.index()] * rate_per_s();
+  if (busy_ && stall_until_s_ <= now_s_) {
+    const double bytes = bytes_[level_.index()] - (below_.valid() ? bytes_[below_.index()] : 0);
+    power_w += accounted_j_per_byte_ * bytes * rate_per_s();
+  }
   return power_w;
 }
 

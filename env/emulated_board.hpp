@@ -54,6 +54,9 @@ class EmulatedBoard {
   void park(MappingId mapping, OppId park) noexcept;
   /// Starts an inference on the mapping in force. Not while busy.
   void start(LevelId level) noexcept;
+  /// The inference that has just ended goes on to `level`, a higher one: time and power are what the whole run would
+  /// take beyond the run so far. As fast as that one was by chance; draws nothing. Not while busy.
+  void grow(LevelId level) noexcept;
 
   /// Time of the board's own next event (completion, switch done, tick, sensor update, throttle poll); always finite.
   double next_event_s() const noexcept;
@@ -101,7 +104,9 @@ class EmulatedBoard {
   void want(std::size_t cluster, OppId opp) noexcept;
   double cluster_power_w(std::size_t cluster) const noexcept;
   double table_power_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept;
-  double rate_per_s() const noexcept;  // progress of the running inference
+  double run_s(OppId opp) const noexcept;  // mean time of the running inference, or of the part that it grows by
+  double table_run_w(OppId opp) const noexcept;
+  double rate_per_s() const noexcept;  // progress of the running inference, or of that part
   double traffic_w(std::size_t rail) const noexcept;
   void tick() noexcept;
   void enqueue() noexcept;
@@ -136,7 +141,7 @@ class EmulatedBoard {
   bool governed_ = false, kernel_placed_ = false;
   MappingId mapping_, last_mapping_;
   bool busy_ = false;
-  LevelId level_;
+  LevelId level_, below_;  // below_: what level_ grows from; invalid where it has been started
   double remaining_ = 0, noise_ = 1, next_noise_ = 1, stall_until_s_ = 0;
   std::optional<LevelId> completed_;
   double next_tick_s_ = 0, next_sense_s_ = 0, next_poll_s_ = 0, last_tick_s_ = 0;

@@ -38,6 +38,17 @@ Status EmulatedPlant::start(LevelId level, const inference::TensorView& input) {
   answer_.level = level;
   if (engine_ == nullptr) return {};
   REINS_TRY(engine_->begin(input, level));
+  return take_answer();
+}
+
+Status EmulatedPlant::grow(LevelId level) {
+  catch_up(now_s());
+  board_.grow(level);
+  if (engine_ == nullptr || (engine_->grow().has_value() && take_answer().has_value())) answer_.level = level;
+  return {};
+}
+
+Status EmulatedPlant::take_answer() {
   REINS_ASSIGN(const inference::Answer answer, engine_->finish());
   answer_.predicted = answer.predicted;
   answer_.probabilities.assign(answer.probabilities.begin(), answer.probabilities.end());

@@ -18,6 +18,7 @@ class EmulatedPlant final : public control::Plant {
   Status apply(const policies::Action& action) override;
   Status park(const policies::Action& action) override;
   Status start(LevelId level, const inference::TensorView& input) override;
+  Status grow(LevelId level) override;
   bool poll_telemetry(double now_s, control::Telemetry& out) override;
   Result<std::optional<control::PlantCompletion>> poll_completion(double now_s) override;
   double next_event_s() override;
@@ -27,6 +28,7 @@ class EmulatedPlant final : public control::Plant {
 
  private:
   void catch_up(double now_s) noexcept;
+  Status take_answer();
 
   EmulatedBoard& board_;
   inference::Engine* engine_;

@@ -68,7 +68,7 @@ void Episode::mark(bool is_reply, const control::Outcome* outcome) {
   point.time_s = board_.now_s();
   const policies::Action& applied = runtime_->applied();
   point.mapping = board_.mapping().value;
-  point.level = applied.level.valid() ? applied.level.value + 1 : 0;
+  point.level = applied.level.valid() ? runtime_->level().value + 1 : 0;
   if (board_.mapping().valid()) {
     const ClusterId cluster = world_.board->mappings[board_.mapping().index()].cluster;
     point.freq_khz =
@@ -111,6 +111,9 @@ void Episode::carry_out(control::Effects& effects) noexcept {
         break;
       case control::EffectKind::kStart:
         board_.start(effect.action.level);
+        break;
+      case control::EffectKind::kGrow:
+        board_.grow(effect.action.level);
         break;
       case control::EffectKind::kPark:
         board_.park(effect.action.mapping, effect.action.park);

@@ -51,6 +51,9 @@ Status LiveRun::carry_out(control::Effects& effects) {
             {image.data(), inference::DType::kUint8, {1, images_.channels, images_.height, images_.width}}));
         break;
       }
+      case control::EffectKind::kGrow:
+        REINS_TRY(plant_.grow(effect.action.level));
+        break;
       case control::EffectKind::kDecide:
         break;
     }

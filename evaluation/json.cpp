@@ -87,6 +87,7 @@ std::string evaluation_json(const Evaluation& evaluation) {
   json["kernel_row"] = kernel_row(evaluation.cells);
   json["learned"] = evaluation.learned;
   json["unshielded"] = evaluation.unshielded;
+  json["growing"] = evaluation.growing;
   json["summary"] = Json::array();
   for (const SummaryRow& row : summary_of(evaluation, true)) json["summary"].push_back(json_of(row, energy));
   json["headlines"] = Json::array();

@@ -19,7 +19,7 @@ bool is_named(const Evaluation& evaluation, const SummaryRow& row) {
   auto holds = [&](const std::vector<std::string>& names) {
     return names.size() > 1 && std::find(names.begin(), names.end(), row.name) != names.end();
   };
-  if (holds(evaluation.learned) || holds(evaluation.unshielded)) return false;
+  if (holds(evaluation.learned) || holds(evaluation.unshielded) || holds(evaluation.growing)) return false;
   return row.kind != RowKind::kStatic || row.name.ends_with("/kernel-like full") ||
          row.name.ends_with("/all-cores full");
 }

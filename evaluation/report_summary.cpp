@@ -163,6 +163,7 @@ std::vector<SummaryRow> summary_of(const Evaluation& evaluation, bool all_rows) 
   };
   add_group(evaluation.learned, "");
   add_group(evaluation.unshielded, ", no shield");
+  add_group(evaluation.growing, ", grow");
   rows.push_back(summarise(cells, {"oracle"}, "oracle"));
   std::erase_if(rows, [](const SummaryRow& row) { return row.cells == 0; });
   return rows;
@@ -209,6 +210,8 @@ std::vector<Headline> headlines_of(const Evaluation& evaluation) {
     if (!evaluation.unshielded.empty()) {
       add(evaluation.unshielded, group_name(evaluation.unshielded, ", no shield"), RowKind::kLearned);
     }
+    if (!evaluation.growing.empty())
+      add(evaluation.growing, group_name(evaluation.growing, ", grow"), RowKind::kLearned);
     for (const std::string name : {"best static", "floor rule", "pareto", "pareto, shield"})
       add({name}, name, RowKind::kManager);
     add({"oracle"}, "oracle (ceiling)", RowKind::kOracle);

@@ -31,6 +31,7 @@ struct Evaluation {
   std::string version;
   std::vector<std::string> learned;     ///< names of the policies' rows: one per training seed
   std::vector<std::string> unshielded;  ///< the same without the shield, where asked for
+  std::vector<std::string> growing;     ///< the same with answers that grow, where asked for
   std::vector<CellResult> cells;
 };
 

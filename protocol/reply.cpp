@@ -37,6 +37,7 @@ struct Encoder {
       map["probabilities"] = std::move(list);
     }
     map["level"] = a.level;
+    map["started_level"] = a.started_level;
     map["mapping"] = a.mapping;
     map["freq_khz"] = a.freq_khz;
     map["queue_s"] = number(a.queue_s);
@@ -80,6 +81,7 @@ struct Encoder {
     map["decisions"] = a.decisions;
     map["switches"] = a.switches;
     map["shield_interventions"] = a.shield_interventions;
+    map["grown"] = a.grown;
     map["malformed"] = a.malformed;
     map["energy_j"] = number(a.energy_j);
     map["energy_source"] = a.energy_source;
@@ -167,6 +169,8 @@ void read(Reader& in, const Value& map, InferAnswer& a) {
   in.integer("class", a.predicted, -1, INT32_MAX);
   if (map.find("probabilities") != nullptr) in.numbers("probabilities", a.probabilities);
   in.integer("level", a.level, 0, 1000);
+  // Servers of before do not say it.
+  if (map.find("started_level") != nullptr) in.integer("started_level", a.started_level, 0, 1000);
   in.text("mapping", a.mapping);
   in.integer("freq_khz", a.freq_khz, 0, kMaxInt);
   in.real("queue_s", a.queue_s, 0);
@@ -210,7 +214,8 @@ void read(Reader& in, const Value& map, StatusAnswer& a) {
   }
 }
 
-void read(Reader& in, MetricsAnswer& a) {
+void read(Reader& in, const Value& map, MetricsAnswer& a) {
+  if (map.find("grown") != nullptr) in.integer("grown", a.grown, 0, kMaxInt);
   for (const auto& [key, counter] : {std::pair{"offered", &a.offered},
                                      {"served", &a.served},
                                      {"missed", &a.missed},
@@ -278,7 +283,7 @@ Result<Reply> decode_reply(std::string_view bytes) {
   } else if (op == "status") {
     read(in, map, reply.body.emplace<StatusAnswer>());
   } else if (op == "metrics") {
-    read(in, reply.body.emplace<MetricsAnswer>());
+    read(in, map, reply.body.emplace<MetricsAnswer>());
   } else {
     return fail(ErrorKind::kGarbled, "a reply to an unknown op", kWhere);
   }

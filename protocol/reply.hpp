@@ -24,7 +24,8 @@ bool known_energy_source(std::string_view source) noexcept;
 struct InferAnswer {
   int predicted = -1;                 ///< wire key "class"
   std::vector<double> probabilities;  ///< [classes] where asked for
-  int level = 0;                      ///< 1..N, as people count; N is the full network
+  int level = 0;                      ///< 1..N, as people count; N is the full network. Where it ended
+  int started_level = 0;              ///< 1..N: where it started; below `level` where it has grown. 0: not said
   std::string mapping;
   std::int64_t freq_khz = 0;
   double queue_s = 0;    ///< arrival to start of service
@@ -59,6 +60,7 @@ struct StatusAnswer {
 struct MetricsAnswer {
   std::uint64_t offered = 0, served = 0, missed = 0, rejected = 0;
   std::uint64_t decisions = 0, switches = 0, shield_interventions = 0;
+  std::uint64_t grown = 0;         ///< requests answered at a higher level than they were started at
   std::uint64_t malformed = 0;     ///< messages answered with a fault, overload aside
   std::optional<double> energy_j;  ///< accounting rails, idle included
   std::string energy_source = "none";

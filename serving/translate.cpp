@@ -24,6 +24,7 @@ protocol::InferAnswer answer_of(const control::InferReply& reply) {
   answer.predicted = reply.predicted;
   answer.probabilities.assign(reply.probabilities.begin(), reply.probabilities.end());
   answer.level = reply.level.value + 1;
+  answer.started_level = reply.started_level.value + 1;
   answer.mapping = reply.mapping;
   answer.freq_khz = reply.freq_khz;
   answer.queue_s = reply.queue_s;
@@ -61,6 +62,7 @@ protocol::MetricsAnswer answer_of(const control::DriverMetrics& metrics) {
   answer.decisions = metrics.decisions;
   answer.switches = metrics.switches;
   answer.shield_interventions = metrics.shield_interventions;
+  answer.grown = metrics.grown;
   answer.energy_source = source_of(metrics.energy_source);
   if (answer.energy_source != "none") answer.energy_j = metrics.energy_j;
   answer.p50_s = metrics.p50_s;

@@ -174,6 +174,20 @@ TEST_F(Eval, ShowsALearnedPolicyWithAndWithoutItsShield) {
   EXPECT_EQ(bare, 0);
 }
 
+TEST_F(Eval, ShowsALearnedPolicyWithAndWithoutGrowth) {
+  ASSERT_OK(write_file_atomic(path("loose.csv"), "time_s,app,latency_target_s\n0.5,0,5\n10,0,5\n20,0,5\n"));
+  const Outcome outcome = reins(
+      {"--network", network_, "--trace", path("loose.csv"), "--policy", path("odroid-xu3.policy"), "--grow", "--json"});
+  EXPECT_EQ(outcome.code, kOk) << outcome.err;
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json["growing"], std::vector<std::string>{"odroid-xu3, grow"});
+  std::map<std::string, nlohmann::json> rows;
+  for (const auto& row : json["cells"][0]["rows"]) rows[row["name"]] = row;
+  EXPECT_NEAR(rows["odroid-xu3"]["mean_accuracy"], 0.6, 1e-12) << "it always asks for the lowest level";
+  EXPECT_GT(rows["odroid-xu3, grow"]["mean_accuracy"], 0.6);
+  EXPECT_EQ(rows["odroid-xu3, grow"]["miss_rate"], 0.0);
+}
+
 TEST_F(Eval, RunsEachPolicyUnderItsOwnSettingsAndRewardOnTheSameTraces) {
   // Four at once: the last two find a queue of one full.
   ASSERT_OK(write_file_atomic(path("burst.csv"),

@@ -40,6 +40,14 @@ class Slowest final : public policies::Policy {
   void reset() noexcept override {}
 };
 
+/// The lowest level, as fast as it goes.
+class Coarse final : public policies::Policy {
+ public:
+  std::string_view name() const noexcept override { return "coarse"; }
+  policies::Action decide(const policies::Observation&) noexcept override { return act(2, 0, 4, 0); }
+  void reset() noexcept override {}
+};
+
 class Loop : public ::testing::Test {
  protected:
   void start(double sample_s = 0.005) {
@@ -51,7 +59,7 @@ class Loop : public ::testing::Test {
     setup.network = &world_.engine.facts();
     setup.policy = policy_;
     setup.plant = plant_.get();
-    loop_ = std::make_unique<ControlLoop>(setup, RuntimeConfig{}, policies::Goals{});
+    loop_ = std::make_unique<ControlLoop>(setup, config_, policies::Goals{});
     ASSERT_OK(loop_->start());
   }
   Status submit(std::uint64_t token, unsigned char first = 0, std::optional<double> deadline_s = {}) {
@@ -76,6 +84,8 @@ class Loop : public ::testing::Test {
   LiveWorld world_;
   AsFastAsAllowed as_fast_as_allowed_;
   Slowest slowest_;
+  Coarse coarse_;
+  RuntimeConfig config_;
   policies::Policy* policy_ = &as_fast_as_allowed_;
   std::unique_ptr<LivePlant> plant_;
   std::unique_ptr<ControlLoop> loop_;
@@ -140,6 +150,32 @@ TEST_F(Loop, RaisesThePointOfAnInferenceThatAnotherRequestJoins) {
   const auto second = reply();
   ASSERT_TRUE(second.has_value());
   EXPECT_EQ(second->token, 2U);
+}
+
+TEST_F(Loop, AnswersOnceWithWhatHasGrownFromTheRequestsOwnImage) {
+  policy_ = &coarse_;
+  config_.grow = true;
+  start();
+  ASSERT_OK(submit(1, 13, 1000.0));
+  const auto answer = reply();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_FALSE(answer->error.has_value());
+  EXPECT_EQ(answer->token, 1U);
+  EXPECT_EQ(answer->predicted, 5) << "3, and one for each growth";
+  EXPECT_EQ(answer->level, LevelId(2));
+  EXPECT_EQ(answer->started_level, LevelId(0));
+  ASSERT_OK(submit(2, 13));  // without a deadline nothing says how long it may take
+  const auto coarse = reply();
+  ASSERT_TRUE(coarse.has_value());
+  EXPECT_EQ(coarse->token, 2U);
+  EXPECT_EQ(coarse->predicted, 3);
+  EXPECT_EQ(coarse->level, LevelId(0));
+  ASSERT_OK(loop_->stop());
+  const DriverMetrics metrics = loop_->metrics();
+  EXPECT_EQ(metrics.served, 2U);
+  EXPECT_EQ(metrics.grown, 1U);
+  EXPECT_EQ(metrics.level, 1) << "of the last one";
+  EXPECT_NEAR(metrics.mean_accuracy, (0.7 + 0.5) / 2, 1e-12);
 }
 
 TEST_F(Loop, NoticesAnEndPromptly) {

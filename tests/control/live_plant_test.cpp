@@ -1,7 +1,9 @@
 // This machine as a plant, on a tree laid out like /sys: what is applied, what is read, what is put back.
 #include "control/live_plant.hpp"
 
+#include "inference/engines.hpp"
 #include "tests/control/live_world.hpp"
+#include "tests/inference/random_network.hpp"
 #include "tests/support/matchers.hpp"
 
 namespace reins::control {
@@ -112,6 +114,73 @@ TEST(LivePlant, HandsOutAnInferencesErrorAsItsEnd) {
   EXPECT_THAT(LiveWorld::end(*plant), IsError(ErrorKind::kUsage, HasSubstr("another shape")));
   ASSERT_OK(plant->start(LevelId(0), kImage));
   EXPECT_TRUE(LiveWorld::end(*plant)->has_value()) << "the next one runs";
+}
+
+TEST(LivePlant, GrowsTheInferenceThatHasEnded) {
+  LiveWorld world;
+  std::atomic<bool> may_end = false;
+  world.engine.while_growing = [&] {
+    while (!may_end) std::this_thread::yield();
+  };
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 0)));
+  ASSERT_OK(plant->start(LevelId(0), kImage));
+  ASSERT_TRUE(LiveWorld::end(*plant)->has_value());
+  ASSERT_OK(plant->grow(LevelId(1)));
+  EXPECT_THAT(plant->grow(LevelId(2)), IsError(ErrorKind::kBusy, HasSubstr("runs already")));
+  EXPECT_FALSE(plant->poll_completion(plant->now_s())->has_value());
+  ASSERT_OK(plant->apply(act(2, 0, 3))) << "its point may rise meanwhile";
+  may_end = true;
+  const auto ended = LiveWorld::end(*plant);
+  ASSERT_TRUE(ended.has_value() && ended->has_value());
+  EXPECT_EQ((*ended)->level, LevelId(1));
+  EXPECT_EQ((*ended)->predicted, 1) << "the new answer, not the first";
+  EXPECT_EQ(world.engine.levels.size(), 1U) << "begun once";
+}
+
+TEST(LivePlant, TheFirstAnswerStandsWhereTheEngineDoesNotGrow) {
+  LiveWorld world;
+  world.engine.grows = false;
+  const auto plant = world.plant();
+  const std::array<unsigned char, 4> image = {27, 0, 0, 0};
+  ASSERT_OK(plant->start(LevelId(1), {image.data(), inference::DType::kUint8, {1, 1, 2, 2}}));
+  ASSERT_TRUE(LiveWorld::end(*plant)->has_value());
+  ASSERT_OK(plant->grow(LevelId(2)));
+  const auto ended = LiveWorld::end(*plant);
+  ASSERT_TRUE(ended.has_value() && ended->has_value());
+  EXPECT_EQ((*ended)->level, LevelId(1));
+  EXPECT_EQ((*ended)->predicted, 7);
+  ASSERT_OK(plant->start(LevelId(0), kImage));
+  EXPECT_EQ((**LiveWorld::end(*plant)).predicted, 0) << "the next one is its own";
+}
+
+TEST(LivePlant, AGrownAnswerOfTheRealEngineIsAFreshRunsThere) {
+  const auto a = testing::small_architecture();
+  const auto image = testing::random_image(a, 4);
+  const auto view = testing::view_of(image, a);
+  const auto network = inference::describe(a, "small", "none", "none");
+  LiveWorld world;
+  for (const std::string backend : {"baseline", "onednn"}) {
+    if (backend == "onednn" && !inference::has_onednn()) continue;
+    auto engine = inference::make_engine(network, testing::random_weights(a, 1), {.backend = backend});
+    ASSERT_OK(engine);
+    const auto plant = world.plant_of(**engine);
+    for (int level = 1; level < 3; ++level) {
+      ASSERT_OK(plant->start(LevelId(level), view));
+      const auto fresh = LiveWorld::end(*plant);
+      ASSERT_TRUE(fresh.has_value() && fresh->has_value());
+      ASSERT_OK(plant->start(LevelId(0), view));
+      auto grown = LiveWorld::end(*plant);
+      for (int next = 1; next <= level; ++next) {
+        ASSERT_OK(plant->grow(LevelId(next)));
+        grown = LiveWorld::end(*plant);
+      }
+      ASSERT_TRUE(grown.has_value() && grown->has_value());
+      EXPECT_EQ((*grown)->level, LevelId(level));
+      EXPECT_EQ((*grown)->predicted, (*fresh)->predicted);
+      EXPECT_THAT((*grown)->probabilities, ::testing::Pointwise(::testing::FloatNear(1e-5F), (*fresh)->probabilities));
+    }
+  }
 }
 
 TEST(LivePlant, PutsBackWhenTheInferenceUnderWayHasEnded) {

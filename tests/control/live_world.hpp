@@ -25,10 +25,11 @@ struct LiveWorld {
   }
 
   /// Opens what `made.board` names now.
-  std::unique_ptr<control::LivePlant> plant(double sample_s = 0.005) {
+  std::unique_ptr<control::LivePlant> plant(double sample_s = 0.005) { return plant_of(engine, sample_s); }
+  std::unique_ptr<control::LivePlant> plant_of(inference::Engine& runs, double sample_s = 0.005) {
     auto actuators = actuators::ActuatorSet::make(made.board, {tree.root(), tree.path("run/state.toml")});
     auto sensors = sensors::make_sensors(made.board, {tree.root(), &clock, 0});
-    return std::make_unique<control::LivePlant>(made.board, engine, std::move(actuators), std::move(sensors), clock,
+    return std::make_unique<control::LivePlant>(made.board, runs, std::move(actuators), std::move(sensors), clock,
                                                 control::LivePlant::Options{.sample_s = sample_s});
   }
 

@@ -249,6 +249,7 @@ TEST(Settings, RoundTripThroughTextAndRefuseWhatIsWrong) {
   RuntimeConfig config;
   config.queue_limit = 17;
   config.park_delay_s = 0.125;
+  config.grow = true;
   config.shield.latency_margin = 0.3;
   config.energy.updates_per_window = 9;
   auto settings = settings_of(config);
@@ -256,6 +257,7 @@ TEST(Settings, RoundTripThroughTextAndRefuseWhatIsWrong) {
   ASSERT_OK(back);
   EXPECT_EQ(settings_of(*back), settings);
   EXPECT_EQ(back->queue_limit, 17U);
+  EXPECT_TRUE(back->grow);
   EXPECT_EQ(back->shield.latency_margin, 0.3);
   settings["shield.latency_margin"] = "7";
   EXPECT_THAT(runtime_from_settings(settings, "here"), IsError(ErrorKind::kGarbled, HasSubstr("latency_margin")));

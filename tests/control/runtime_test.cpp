@@ -407,6 +407,178 @@ TEST_F(RuntimeTest, RaisesTheOperatingPointForWhoeverComesBehind) {
   EXPECT_EQ(runtime.observation().facts.present.opp, OppId(2));
 }
 
+/// Answers that grow. On big-x2 at its top the levels take 0.02, 0.04 and 0.08 s; the margin is 6 %.
+class Growing : public RuntimeTest {
+ protected:
+  Growing() {
+    config_.grow = true;
+    // A higher level draws more: else it would not be seen whose power is counted.
+    for (std::size_t o = 0; o < 5; ++o) {
+      for (int l = 0; l < 3; ++l) {
+        policies::ProfilePoint point = *world_.profile.at(LevelId(l), MappingId(2), OppId(o));
+        point.power_w = *point.power_w * (1 + 0.1 * l);
+        point.energy_j = *point.power_w * point.latency_s;
+        world_.profile.set(point);
+      }
+    }
+  }
+  const policies::ProfilePoint& point(int level) const {
+    return *world_.profile.at(LevelId(level), MappingId(2), OppId(4));
+  }
+  /// One request at its lowest level, at the top of big-x2, ended at 0.02 s: what comes of it.
+  EffectKind at_the_end(Runtime& runtime, std::optional<double> deadline_s, policies::Action action = act(2, 0, 4)) {
+    arrive(runtime, 0, 1, deadline_s);
+    decide(runtime, 0, action);
+    complete(runtime, 0.02, action.level.value);
+    EXPECT_EQ(effects_.size(), 1U);
+    return effect(0).kind;
+  }
+};
+
+TEST_F(Growing, GoesOnToTheHighestLevelThatFitsAndRepliesOnce) {
+  Runtime runtime = make();
+  ASSERT_EQ(at_the_end(runtime, 0.2), EffectKind::kGrow);
+  EXPECT_EQ(effect(0).action, act(2, 1, 4));
+  EXPECT_EQ(effect(0).outcome.request.id, 1U);
+  EXPECT_TRUE(runtime.busy());
+  EXPECT_EQ(runtime.level(), LevelId(1));
+  complete(runtime, 0.04, 1);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kGrow));
+  EXPECT_EQ(effect(0).action, act(2, 2, 4));
+  complete(runtime, 0.08, 2);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply)) << "the full network has run";
+  const Outcome& outcome = effect(0).outcome;
+  EXPECT_EQ(outcome.level, LevelId(2));
+  EXPECT_EQ(outcome.started_level, LevelId(0));
+  EXPECT_NEAR(outcome.latency_s, 0.08, 1e-12);
+  EXPECT_FALSE(outcome.missed);
+  EXPECT_NEAR(*outcome.energy_j, *point(2).energy_j, 1e-12) << "that of a fresh run there, counted once";
+  EXPECT_NEAR(runtime.energy().total_j(), *outcome.energy_j, 1e-12);
+  EXPECT_FALSE(runtime.busy());
+  EXPECT_EQ(runtime.counters().served, 1U);
+  EXPECT_EQ(runtime.counters().grown, 1U);
+  EXPECT_EQ(runtime.counters().decisions, 1U);
+  arrive(runtime, 1, 2);
+  EXPECT_NEAR(runtime.observation().facts.slow_down, 1, 1e-12) << "a grown run is as fast as it was profiled";
+  EXPECT_EQ(runtime.observation().facts.present.level, LevelId(0)) << "what was decided";
+}
+
+TEST_F(Growing, TakesTheDeadlineToTheLastInstantWithSlowDownAndMargin) {
+  for (const double slow_down : {1.0, 1.1}) {
+    for (const bool fits : {true, false}) {
+      Runtime runtime = make();
+      arrive(runtime, 0, 1);
+      decide(runtime, 0, act(2, 2, 4));
+      complete(runtime, slow_down > 1 ? 0.16 : 0.08, 2);  // twice the profiled time weighs a tenth
+      const double ends_s = 1.02 + 0.02 * slow_down * 1.06;
+      arrive(runtime, 1, 2, ends_s + (fits ? 1e-9 : -1e-9));
+      ASSERT_NEAR(runtime.observation().facts.slow_down, slow_down, 1e-12);
+      decide(runtime, 1, act(2, 0, 4));
+      complete(runtime, 1.02, 0);
+      EXPECT_THAT(kinds(), ElementsAre(fits ? EffectKind::kGrow : EffectKind::kReply));
+    }
+  }
+}
+
+TEST_F(Growing, NotWhereItIsOffOrThereIsNoDeadlineOrNoFrequencyOfOurs) {
+  Runtime runtime = make();
+  EXPECT_EQ(at_the_end(runtime, {}), EffectKind::kReply);
+  policies::Action governed = act(2, 0, 4);
+  governed.governor = boards::Governor::kSchedutil;
+  Runtime under_governor = make();
+  EXPECT_EQ(at_the_end(under_governor, 9.0, governed), EffectKind::kReply);
+  config_.grow = false;
+  Runtime off = make();
+  EXPECT_EQ(at_the_end(off, 9.0), EffectKind::kReply);
+}
+
+TEST_F(Growing, NotBeyondTheMaskOrTheProfile) {
+  Runtime full = make();
+  EXPECT_EQ(at_the_end(full, 9.0, act(2, 2, 4)), EffectKind::kReply);
+  const policies::Profile whole = world_.profile;
+  world_.profile = policies::Profile(world_.space);
+  for (std::size_t m = 0; m < 3; ++m) {
+    for (std::size_t o = 0; o < world_.space.opps(MappingId(m)); ++o) {
+      for (int l = 0; l < 3; ++l) {
+        if (m == 2 && l == 1) continue;
+        world_.profile.set(*whole.at(LevelId(l), MappingId(m), OppId(o)));
+      }
+    }
+  }
+  Runtime partly = make();
+  EXPECT_EQ(at_the_end(partly, 9.0), EffectKind::kReply);
+}
+
+TEST_F(Growing, NotWhileSomebodyWaitsWhoCanBeKept) {
+  // The lowest level takes 0.02 s where it is fastest: at 0.02 who is due at 0.05 can be kept, who is due at 0.03 not.
+  for (const auto& [deadline_s, kind] : {std::pair(std::optional(0.05), EffectKind::kReply),
+                                         {std::optional(0.03), EffectKind::kGrow},
+                                         {std::optional<double>(), EffectKind::kReply}}) {
+    Runtime runtime = make();
+    arrive(runtime, 0, 1, 9.0);
+    decide(runtime, 0, act(2, 0, 4));
+    arrive(runtime, 0.01, 2, deadline_s);
+    complete(runtime, 0.02, 0);
+    ASSERT_GE(effects_.size(), 1U);
+    EXPECT_EQ(effect(0).kind, kind) << deadline_s.value_or(-1);
+  }
+}
+
+TEST_F(Growing, NotPastPowerCapBudgetHeatOrACapOnTheFrequency) {
+  policies::Goals power;
+  power.power_w = *point(0).power_w * 1.05;
+  policies::Goals energy;
+  energy.energy_j = *point(0).energy_j * 1.5;
+  for (const policies::Goals& goals : {power, energy}) {
+    Runtime runtime = make();
+    runtime.set_goals(goals);
+    EXPECT_EQ(at_the_end(runtime, 9.0), EffectKind::kReply);
+  }
+  Telemetry hot;  // 4.4 W at 10 K/W: some 40 K above the air
+  hot.temperature_c = world_.board.thermal.throttle_c - 2;
+  world_.board.thermal.ambient_c = world_.board.thermal.throttle_c - 20;
+  Runtime warm = make();
+  warm.sensed(0, hot);
+  EXPECT_EQ(at_the_end(warm, 9.0), EffectKind::kReply);
+  Telemetry capped;
+  capped.cap[1] = 3;
+  Runtime slow = make();
+  arrive(slow, 0, 1, 9.0);
+  decide(slow, 0, act(2, 0, 4));
+  slow.sensed(0.01, capped);
+  complete(slow, 0.02, 0);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kReply));
+}
+
+TEST_F(Growing, HurriesForWhoComesMeanwhileAndGrowsNoFurther) {
+  config_.shield.enabled = true;
+  Runtime runtime = make();
+  arrive(runtime, 0, 1, 2.0);
+  decide(runtime, 0, act(2, 0, 0, 0));  // 0.1, 0.2 and 0.4 s at 400 MHz
+  complete(runtime, 0.1, 0);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kGrow));
+  // Half of the part is to do, a quarter of the whole: at 1200 MHz it and two of the lowest level take 0.09 of 0.1 s.
+  arrive(runtime, 0.15, 2, 0.25);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kApply));
+  EXPECT_EQ(effect(0).action, act(2, 0, 2, 0));
+  complete(runtime, 0.15 + 0.25 * 0.2 / 3, 1);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kReply, EffectKind::kDecide));
+  EXPECT_EQ(effect(0).outcome.level, LevelId(1));
+  EXPECT_NEAR(runtime.observation().facts.slow_down, 1, 1e-9);
+}
+
+TEST_F(Growing, TheFirstAnswerStandsWhereItDoesNotGrow) {
+  Runtime runtime = make();
+  ASSERT_EQ(at_the_end(runtime, 9.0), EffectKind::kGrow);
+  complete(runtime, 0.03, 0);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply)) << "not asked again";
+  EXPECT_EQ(effect(0).outcome.level, LevelId(0));
+  EXPECT_EQ(runtime.level(), LevelId(0));
+  EXPECT_EQ(runtime.counters().grown, 0U);
+  arrive(runtime, 1, 2, 9.0);
+  EXPECT_NEAR(runtime.observation().facts.slow_down, 1, 1e-12) << "says nothing about the pace";
+}
+
 TEST_F(RuntimeTest, AccountsEnergyAsTheIntegralByHand) {
   config_.park_delay_s = 0.05;
   Runtime runtime = make();
@@ -469,15 +641,18 @@ TEST_F(RuntimeTest, AbsentSensorsAreAbsentAndTheLastPowerStays) {
 }
 
 TEST_F(RuntimeTest, AllocatesNothingAfterItIsMade) {
+  config_.grow = true;
   Runtime runtime = make();
   Telemetry telemetry;
   telemetry.temperature_c = 50;
   const auto turn = [&](double now_s) {
     effects_.clear();
     runtime.arrive(now_s, {1, AppId(0), now_s, now_s + 1, 0}, effects_);
-    runtime.decide(now_s, act(2, 2, 4, 0), 1, effects_);
+    runtime.decide(now_s, act(2, 1, 4, 0), 1, effects_);
     runtime.sensed(now_s + 0.01, telemetry);
     effects_.clear();
+    runtime.complete(now_s + 0.04, LevelId(1), effects_);
+    EXPECT_TRUE(runtime.busy());
     runtime.complete(now_s + 0.08, LevelId(2), effects_);
     runtime.advance(now_s + 0.2, effects_);
   };

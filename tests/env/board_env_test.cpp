@@ -5,6 +5,7 @@
 #include <array>
 #include <set>
 
+#include "policies/baselines.hpp"
 #include "tests/env/made_up.hpp"
 #include "tests/support/matchers.hpp"
 
@@ -124,6 +125,34 @@ TEST(Episode, GoalsInTheTraceHoldFromTheirRowOn) {
   EXPECT_THAT(floors, ::testing::ElementsAre(LevelId(0), LevelId(2), LevelId(2)));
   const auto near = [](double x) { return ::testing::DoubleNear(x, 1e-9); };
   EXPECT_THAT(targets_s, ::testing::ElementsAre(near(0.5), near(0.5), near(0.2)));
+}
+
+TEST(Episode, GrowingRaisesAccuracyAndCostsNoMissWhereTargetsAreLoose) {
+  HandWorld world;
+  control::RuntimeConfig off;
+  control::RuntimeConfig on;
+  on.grow = true;
+  std::uint64_t seed = 0;
+  for (const double period_s : {0.1, 0.2, 0.5}) {
+    for (const double target_s : {0.08, 0.15, 0.4}) {
+      data::Trace trace;
+      for (int i = 0; i < 100; ++i) trace.rows.push_back({period_s * i, 0, target_s, {}, {}, 0.45});
+      trace.end_s = 101 * period_s;
+      BoardConditions conditions;
+      conditions.seed = ++seed;
+      policies::ParetoPolicy policy(world.space, world.profile, 0.1);
+      Episode without(world.world(), off), with(world.world(), on);
+      const EpisodeResult before = run_episode(without, policy, trace, conditions, seed);
+      const EpisodeResult after = run_episode(with, policy, trace, conditions, seed);
+      EXPECT_EQ(before.counters.grown, 0U);
+      EXPECT_NEAR(before.mean_accuracy(), 0.5, 1e-12) << "the floor asks for no more";
+      EXPECT_GT(after.counters.grown, 0U) << period_s << ' ' << target_s;
+      EXPECT_GT(after.mean_accuracy(), before.mean_accuracy());
+      EXPECT_LE(after.missed, before.missed);
+      EXPECT_EQ(after.served, before.served);
+      EXPECT_EQ(after.counters.offered, 100U);
+    }
+  }
 }
 
 TEST(Reward, GoldenValues) {

@@ -303,6 +303,74 @@ TEST_F(EmulatedBoardTest, SameSeedSameRunOtherSeedAnother) {
   EXPECT_NE(finishes(5), finishes(6));
 }
 
+/// Runs `levels`, one growing from the other, on a board that has been applied to: the time that all took.
+double grown_s(EmulatedBoard& emulated, std::initializer_list<int> levels) {
+  const double began_s = emulated.now_s();
+  for (const int level : levels) {
+    if (level == *levels.begin()) {
+      emulated.start(LevelId(level));
+    } else {
+      emulated.grow(LevelId(level));
+    }
+    std::optional<LevelId> ended;
+    while (!ended.has_value()) {
+      emulated.advance(emulated.next_event_s());
+      ended = emulated.take_completion();
+    }
+    EXPECT_EQ(*ended, LevelId(level));
+  }
+  return emulated.now_s() - began_s;
+}
+
+TEST_F(EmulatedBoardTest, AGrownRunTakesTheTimeAndEnergyOfAFreshOneAndDrawsNothingMore) {
+  BoardConditions conditions;
+  conditions.seed = 8;
+  const auto three_runs = [&](std::initializer_list<int> second) {
+    EmulatedBoard emulated = make(conditions);
+    emulated.apply(act(2, 2, 4));
+    run_to(emulated, 0.02);
+    std::vector<double> all{grown_s(emulated, {0})};
+    const double before_j = emulated.energy_j();
+    all.push_back(grown_s(emulated, second));
+    all.push_back(emulated.energy_j() - before_j);
+    all.push_back(grown_s(emulated, {1}));
+    return all;
+  };
+  const std::vector<double> fresh = three_runs({2});
+  EXPECT_NE(fresh[1], 0.04) << "noise";
+  for (const auto& levels : {std::initializer_list<int>{1, 2}, {0, 1, 2}}) {
+    const std::vector<double> grown = three_runs(levels);
+    for (std::size_t i = 0; i < fresh.size(); ++i) EXPECT_NEAR(grown[i], fresh[i], 1e-9) << i;
+  }
+}
+
+TEST(Replay, AGrownRunTakesTheTableSDifference) {
+  Table table;
+  policies::Profile& profile = table.world.profile;
+  EmulatedBoard emulated = table.make();
+  emulated.apply(act(2, 0, 4));
+  run_to(emulated, 0.1);
+  const double before_j = emulated.energy_j();
+  const double time_s = grown_s(emulated, {0, 2});
+  const policies::ProfilePoint& low = *profile.at(LevelId(0), MappingId(2), OppId(4));
+  const policies::ProfilePoint& full = *profile.at(LevelId(2), MappingId(2), OppId(4));
+  const double factor = time_s / full.latency_s;  // of chance, the same for both parts
+  EXPECT_GT(factor, 0.1);
+  EXPECT_LT(factor, 1.7);
+  EXPECT_NEAR(emulated.energy_j() - before_j, *full.power_w * full.latency_s * factor, 1e-9);
+
+  // A table that measured the higher level as no slower: there at once.
+  policies::ProfilePoint odd = full;
+  odd.latency_s = low.latency_s;
+  profile.set(odd);
+  EmulatedBoard even = table.make();
+  even.apply(act(2, 0, 4));
+  const double lone_s = grown_s(even, {0});
+  EmulatedBoard again = table.make();
+  again.apply(act(2, 0, 4));
+  EXPECT_EQ(grown_s(again, {0, 2}), lone_s);
+}
+
 TEST_F(EmulatedBoardTest, GovernorsHoldTheirPoints) {
   policies::Action action = act(2, 2, 0);
   action.governor = boards::Governor::kPerformance;

@@ -88,6 +88,23 @@ TEST_F(Live, RaisesThePointOfAnInferenceThatAnotherRequestJoins) {
   EXPECT_GE(run.runtime().counters().shield_interventions, 1U);
 }
 
+TEST_F(Live, RepliesWithWhatHasGrown) {
+  trace_.rows.resize(1);
+  trace_.rows[0].latency_target_s = 1000;
+  control::RuntimeConfig config;
+  config.grow = true;
+  const auto plant = live_.plant();
+  LiveRun run(world_, config, *plant, images_);
+  run.reset(trace_, {}, 1);
+  ASSERT_TRUE(*run.next_decision());
+  ASSERT_OK(run.decide(act(2, 0, 4), 1));
+  EXPECT_FALSE(*run.next_decision());
+  ASSERT_EQ(run.outcomes().size(), 1U);
+  EXPECT_EQ(run.outcomes()[0].level, LevelId(2));
+  EXPECT_EQ(run.outcomes()[0].started_level, LevelId(0));
+  EXPECT_EQ(live_.engine.levels.size(), 1U) << "begun once";
+}
+
 TEST_F(Live, EndsWhenTheLastInferenceHasEnded) {
   trace_.rows.resize(1);
   trace_.end_s = 100.001;

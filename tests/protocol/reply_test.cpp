@@ -31,6 +31,7 @@ InferAnswer answer() {
   a.predicted = 4;
   a.probabilities = {0.25, 0.75};
   a.level = 2;
+  a.started_level = 1;
   a.mapping = "a15x4";
   a.freq_khz = 1'400'000;
   a.queue_s = 0.001;
@@ -48,6 +49,7 @@ TEST(Reply, InferSurvivesARoundTrip) {
   EXPECT_EQ(got.predicted, 4);
   EXPECT_EQ(got.probabilities, (std::vector<double>{0.25, 0.75}));
   EXPECT_EQ(got.level, 2);
+  EXPECT_EQ(got.started_level, 1);
   EXPECT_EQ(got.mapping, "a15x4");
   EXPECT_EQ(got.freq_khz, 1'400'000);
   EXPECT_EQ(got.latency_s, 0.02);
@@ -96,6 +98,7 @@ TEST(Reply, StatusGoalsAndMetricsSurviveARoundTrip) {
   metrics.served = 9;
   metrics.rejected = 1;
   metrics.malformed = 2;
+  metrics.grown = 3;
   metrics.energy_j = 5.5;
   metrics.energy_source = "measured";
   metrics.p99_s = 0.2;
@@ -105,6 +108,7 @@ TEST(Reply, StatusGoalsAndMetricsSurviveARoundTrip) {
   EXPECT_EQ(back.offered, 10U);
   EXPECT_EQ(back.served, 9U);
   EXPECT_EQ(back.malformed, 2U);
+  EXPECT_EQ(back.grown, 3U);
   EXPECT_EQ(back.energy_j, 5.5);
   EXPECT_EQ(back.temperature_c, 61);
   EXPECT_EQ(back.power_w, std::nullopt);

@@ -9,7 +9,7 @@
 
 namespace reins::testing {
 
-/// Three levels; the class is the first byte of the input modulo ten.
+/// Three levels; the class is the first byte of the input modulo ten, and one more for each growth.
 class FakeEngine final : public inference::Engine {
  public:
   FakeEngine() {
@@ -34,25 +34,36 @@ class FakeEngine final : public inference::Engine {
   Status begin(const inference::TensorView& input, LevelId level) override {
     if (input.shape != facts_.input_shape) return fail(ErrorKind::kUsage, "another shape", "fake");
     predicted_ = *static_cast<const unsigned char*>(input.data) % 10;
-    levels.push_back(level);
+    levels.push_back(level_ = level);
     if (while_running) while_running();
     return {};
   }
-  Status grow() override { return fail(ErrorKind::kUsage, "the full network has run already", "fake"); }
-  Result<inference::Answer> finish() override { return inference::Answer{predicted_, levels.back(), probabilities_}; }
+  Status grow() override {
+    if (!grows) return fail(ErrorKind::kInternal, "does not grow", "fake");
+    if (level_.index() + 1 >= facts_.levels.size()) {
+      return fail(ErrorKind::kUsage, "the full network has run already", "fake");
+    }
+    level_ = LevelId(level_.value + 1);
+    predicted_ = (predicted_ + 1) % 10;
+    if (while_growing) while_growing();
+    return {};
+  }
+  Result<inference::Answer> finish() override { return inference::Answer{predicted_, level_, probabilities_}; }
 
   /// The machine has cpus 0 to `count` - 1.
   void set_cpus(int count) noexcept { cpus_ = count; }
 
   std::vector<inference::Placement> placements;
-  std::vector<LevelId> levels;
-  /// Called on the engine's thread: an inference lasts as long as this does.
-  std::function<void()> while_running;
+  std::vector<LevelId> levels;  ///< of each begin
+  bool grows = true;
+  /// Called on the engine's thread: an inference, or a growth, lasts as long as this does.
+  std::function<void()> while_running, while_growing;
 
  private:
   inference::NetworkFacts facts_;
   int cpus_ = 64;
   int predicted_ = -1;
+  LevelId level_;
   std::array<float, 10> probabilities_{};
 };
 
