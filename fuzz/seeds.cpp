@@ -148,7 +148,7 @@ void add_messages(std::map<std::string, std::string>& all) {
   reply.body = answer;
   all["messages/reply-infer"] = framed(encode_reply(reply));
   all["messages/reply-unknown-source"] = framed(with(encode_reply(reply), "modelled", "imagined"));
-  reply.body = protocol::GoalsInForce{0.1, std::nullopt, 2.5, 0.7};
+  reply.body = protocol::GoalsInForce{0.1, std::nullopt, 2.5, 0.7, {}};
   all["messages/reply-goal"] = framed(encode_reply(reply));
   protocol::StatusAnswer status;
   status.board = "odroid-xu3";
