@@ -16,6 +16,7 @@
 #include "bench/machine.hpp"
 #include "bench/peers/peer.hpp"
 #include "bench/peers/threads.hpp"
+#include "bench/support.hpp"
 #include "core/rng.hpp"
 #include "inference/engines.hpp"
 #include "inference/network_file.hpp"
@@ -34,15 +35,6 @@ constexpr double kTolerance = 1e-4;
 constexpr std::size_t kWarmUps = 8;  // each level twice
 constexpr auto kTurn = std::chrono::milliseconds(8);
 constexpr std::size_t kLeastRuns = 4;  // each level once
-
-template <typename T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().line());
-  return std::move(*result);
-}
-void must(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().line());
-}
 
 /// From pixels to probabilities, where the libraries are given scaled numbers and stop at logits.
 class Ours final : public Peer {
@@ -97,12 +89,6 @@ const std::vector<Rival>& rivals() {
 #endif
   };
   return all;
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 /// Microseconds of one engine at one level.
@@ -368,8 +354,7 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->expected(1, 2)
       ->check(CLI::NonNegativeNumber);
-  try {
-    app.parse(argc, argv);
+  return run_program(app, argc, argv, [&] {
     if (bench.cpus.empty()) bench.cpus = separate_cores(2);
     const std::vector<int> allowed = allowed_cpus();
     for (const int cpu : bench.cpus) {
@@ -379,13 +364,5 @@ int main(int argc, char** argv) {
       }
     }
     return run(bench);
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "bench_inference_peers: %s; see bench_inference_peers --help\n", error.what());
-    return 2;
-  } catch (const std::exception& problem) {
-    std::fprintf(stderr, "bench_inference_peers: %s\n", problem.what());
-    return 1;
-  }
+  });
 }

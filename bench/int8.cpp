@@ -19,6 +19,7 @@
 
 #include "bench/int8_network.hpp"
 #include "bench/machine.hpp"
+#include "bench/support.hpp"
 #include "data/image_set.hpp"
 #include "inference/conv_kernel.hpp"
 #include "inference/engines.hpp"
@@ -42,21 +43,6 @@ using Type = dnnl::memory::data_type;
 constexpr const char* kNetwork = REINS_SOURCE_DIR "/assets/networks/cifar10-group4/network.rnet";
 constexpr std::array kShares{1.0, 0.9999};
 constexpr int kRuns = 10;  // of one program at a time
-
-template <typename T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().line());
-  return std::move(*result);
-}
-void must(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().line());
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 /// A chain of oneDNN's primitives per group, built as our float32 oneDNN engine is: each primitive picks its layouts,
 /// weights are packed once, and reorders stand where two layouts differ.
@@ -458,8 +444,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({7, 8}))
       ->capture_default_str();
   app.add_option("--cpu", options.cpu, "The core; without it the first");
-  try {
-    app.parse(argc, argv);
+  return run_program(app, argc, argv, [&] {
     const std::vector<int> allowed = allowed_cpus();
     if (app.count("--cpu") == 0) options.cpu = allowed.front();
     if (std::count(allowed.begin(), allowed.end(), options.cpu) == 0) {
@@ -474,13 +459,5 @@ int main(int argc, char** argv) {
       if (!*images) throw CLI::ValidationError("--data", images->error().line());
     }
     return run_all(options, std::move(*training), *validation);
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "bench_int8: %s; see bench_int8 --help\n", error.what());
-    return 2;
-  } catch (const std::exception& problem) {
-    std::fprintf(stderr, "bench_int8: %s\n", problem.what());
-    return 1;
-  }
+  });
 }

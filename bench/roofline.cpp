@@ -16,6 +16,7 @@
 
 #include "bench/fma_peak.hpp"
 #include "bench/machine.hpp"
+#include "bench/support.hpp"
 #include "inference/conv_kernel.hpp"
 #include "inference/engines.hpp"
 #include "inference/network_file.hpp"
@@ -31,21 +32,6 @@ using Us = std::chrono::duration<double, std::micro>;
 
 constexpr const char* kNetwork = REINS_SOURCE_DIR "/assets/networks/cifar10-group4/network.rnet";
 constexpr std::size_t kMemory = std::size_t{256} << 20U;  // beyond any cache of the machines that this is run on
-
-template <typename T>
-T must(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().line());
-  return std::move(*result);
-}
-void must(const Status& status) {
-  if (!status) throw std::runtime_error(status.error().line());
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 /// Floats at an address that the kernels' vectors ask for.
 class Floats {
@@ -283,21 +269,12 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
   app.add_option("--cpu", cpu, "The core; without it the first");
-  try {
-    app.parse(argc, argv);
+  return run_program(app, argc, argv, [&] {
     const std::vector<int> allowed = allowed_cpus();
     if (app.count("--cpu") == 0) cpu = allowed.front();
     if (std::count(allowed.begin(), allowed.end(), cpu) == 0) {
       throw CLI::ValidationError("--cpu", "give one of " + joined(allowed));
     }
     return run_all(cpu, rounds);
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "bench_roofline: %s; see bench_roofline --help\n", error.what());
-    return 2;
-  } catch (const std::exception& problem) {
-    std::fprintf(stderr, "bench_roofline: %s\n", problem.what());
-    return 1;
-  }
+  });
 }
