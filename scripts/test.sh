@@ -2,9 +2,10 @@
 # Builds and runs the tests.
 #   scripts/test.sh          release build, every test
 #   scripts/test.sh --ci     the same, then ThreadSanitizer and AddressSanitizer on the build without libtorch, a
-#                            minute of fuzzing where clang has libFuzzer, and the builds for arm64 and armhf under
-#                            qemu-user (scripts/cross.sh) where their packages can be installed
-#   scripts/test.sh --all    the same, then AddressSanitizer on everything, libtorch's rooms included (takes long)
+#                            minute of fuzzing where clang has libFuzzer
+#   scripts/test.sh --all    the same, then the builds for arm64 and armhf under qemu-user (scripts/cross.sh) where their
+#                            packages can be installed, and AddressSanitizer on everything, libtorch's rooms included
+#                            (takes long)
 # CI=true in the environment stands for --ci. The last line is the sum over all runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -93,7 +94,8 @@ if [[ $mode != release ]]; then
   else
     echo "== fuzzing skipped: no clang with libFuzzer here (apt-get install clang)"
   fi
-
+fi
+if [[ $mode == all ]]; then
   # Other processors, under qemu-user.
   if scripts/install-deps.sh cross >/dev/null 2>&1; then
     scripts/cross.sh arm64 armhf || broken+=("scripts/cross.sh")
@@ -102,8 +104,7 @@ if [[ $mode != release ]]; then
   else
     echo "== arm64 and armhf skipped: their compilers cannot be installed here (scripts/install-deps.sh cross says why)"
   fi
-fi
-if [[ $mode == all ]]; then
+
   # Debian's libtorch is not instrumented: what it allocates and never frees is not ours to report, and a std::vector
   # that it grows looks overflown to our side of the container checks.
   export ASAN_OPTIONS=detect_leaks=0:detect_container_overflow=0
