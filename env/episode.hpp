@@ -137,7 +137,6 @@ class Episode final : public TraceRun {
   Rng images_{1};
   bool want_timeline_ = false;
   bool closed_ = false;
-  double energy_base_j_ = 0, active_base_j_ = 0;
   LevelId floor_at_start_{0};  // the floor in force when the running request was decided on
   std::vector<control::Outcome> outcomes_;
   EpisodeResult result_;

@@ -89,7 +89,7 @@ if [[ $mode != release ]]; then
   # The readers of what comes from elsewhere, fuzzed for 60 s in all. clang may be there without libFuzzer.
   if clang++ -fsanitize=fuzzer,address -x c++ -o /dev/null - 2>/dev/null \
       <<<'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'; then
-    build fuzz
+    build fuzz --target fuzz_network_file fuzz_cifar10 fuzz_policy_file fuzz_messages
     run fuzz --tests-regex '^fuzz\.'
   else
     echo "== fuzzing skipped: no clang with libFuzzer here (apt-get install clang)"
