@@ -586,7 +586,7 @@ Status Dqn::resume(const std::filesystem::path& path) {
     if (counted.size() != sizeof counters) return other();
     std::memcpy(static_cast<void*>(&counters), counted.data(), sizeof counters);
     torch::Tensor replay;
-    if (!archive.try_read("replay", replay)) {
+    if (!archive.try_read("replay", replay) || counters.steps >= self.config.steps) {
       return fail(ErrorKind::kUsage,
                   "this run is finished: all its " + std::to_string(counters.steps) + " steps are done", path.native(),
                   "freeze it; another number of steps makes another schedule, so train that anew");

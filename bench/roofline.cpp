@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
-#include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "bench/fma_peak.hpp"
 #include "bench/machine.hpp"
 #include "bench/support.hpp"
+#include "inference/aligned_floats.hpp"
 #include "inference/conv_kernel.hpp"
 #include "inference/engines.hpp"
 #include "inference/network_file.hpp"
@@ -32,22 +32,6 @@ using Us = std::chrono::duration<double, std::micro>;
 
 constexpr const char* kNetwork = REINS_SOURCE_DIR "/assets/networks/cifar10-group4/network.rnet";
 constexpr std::size_t kMemory = std::size_t{256} << 20U;  // beyond any cache of the machines that this is run on
-
-/// Floats at an address that the kernels' vectors ask for.
-class Floats {
- public:
-  explicit Floats(const std::vector<float>& values)
-      : data_(static_cast<float*>(::operator new (values.size() * sizeof(float), std::align_val_t{64}))) {
-    std::copy(values.begin(), values.end(), data_.get());
-  }
-  float* get() const noexcept { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(float* p) const noexcept { ::operator delete (p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<float, Free> data_;
-};
 
 /// The portable engine's arithmetic, layer by layer, with a clock between them: the same kernels in the same order
 /// over buffers of the same sizes, so that the caches hold what they hold in an inference.

@@ -149,7 +149,8 @@ void Runtime::put_lost_last(double soonest_s) noexcept {
 void Runtime::ask(double now_s, Effects& effects) noexcept {
   REINS_ASSERT(queue_.size() > 0 && !busy_);
   park_at_s_ = kNever;
-  const double fastest_s = profile_.fastest_s(builder_.floor_level(goals_)) * slow_down_;
+  const policies::ProfilePoint* fastest = profile_.fastest(builder_.floor_level(goals_));
+  const double fastest_s = fastest != nullptr ? fastest->latency_s * slow_down_ : 0;
   if (config_.late_last) put_lost_last(now_s + fastest_s);
   const Request& request = waiting(0);
   policies::Situation& facts = observation_.facts;
@@ -192,7 +193,6 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
   }
   // Without deadlines nobody asks for a pace: the longer the queue, the further below the mean gap, so that it stays
   // within its places; but none that nothing keeps, which would bind nobody.
-  const policies::ProfilePoint* fastest = profile_.fastest(builder_.floor_level(goals_));
   if (!facts.slack_s.has_value() && !facts.pace_s.has_value() && facts.queue_depth > 0 && gaps_ > 0 &&
       fastest != nullptr) {
     facts.pace_s = std::max(long_gap_s_ / (1 + static_cast<double>(facts.queue_depth) / kPatience),

@@ -148,13 +148,7 @@ Result<ControllerProgress> train_controller(const ControllerRun& run) {
                agent::Dqn::make(run.config.dqn, env.spec().size(), run.bench->space()));
   const std::filesystem::path checkpoint = run.folder / "checkpoint.pt";
   const std::filesystem::path best = run.folder / "best.policy";
-  if (run.resume) {
-    REINS_TRY(dqn->resume(checkpoint));
-    if (dqn->steps() >= run.config.dqn.steps) {
-      return fail(ErrorKind::kUsage, "this run is finished: " + std::to_string(dqn->steps()) + " steps are done",
-                  checkpoint.native(), "freeze it; for more steps train anew");
-    }
-  }
+  if (run.resume) REINS_TRY(dqn->resume(checkpoint));
   Log log = Log::open(run.folder / "log.csv", run.resume, dqn->steps());
 
   ControllerProgress state;
