@@ -77,6 +77,7 @@ struct FlatLayout {
   NetworkShape shape;
   std::array<Part, 4> parts{};
   std::size_t outputs = 0, total = 0;
+  std::size_t reach_at = 0;              // weights of opp_reach, which is no layer of the four
   std::array<std::size_t, 4> head_at{};  // first output of each head
 
   explicit FlatLayout(const NetworkShape& s) : shape(s) {
@@ -89,6 +90,8 @@ struct FlatLayout {
       parts[i] = {in, out, total, total + in * out};
       total += in * out + out;
     }
+    reach_at = total;
+    total += s.opps;
   }
 
   /// Calls f(flat index, layer, index into its weights) for every weight of a PolicyNetwork, and for biases with `bias`
@@ -117,6 +120,7 @@ struct FlatLayout {
     }
     rows(parts[3], 0, 0, LayerName::kValueOut, 0, s.head, 1);
     f(parts[3].bias, LayerName::kValueOut, 0, 1, true);
+    f(reach_at, LayerName::kOppReach, 0, s.opps, false);
   }
 
   void to_network(const float* flat, PolicyNetwork& network) const {
@@ -134,13 +138,14 @@ struct FlatLayout {
 };
 
 /// Uniform in +-1/sqrt(inputs), as torch::nn::Linear; drawn from our own stream, so the same with every libtorch.
-PolicyNetwork initial_network(const NetworkShape& shape, Rng& rng) {
-  PolicyNetwork network = PolicyNetwork::zeros(shape);
+PolicyNetwork initial_network(const NetworkShape& shape, const policies::ReachTable& reach, Rng& rng) {
+  PolicyNetwork network = PolicyNetwork::zeros(shape, reach);
   for (policies::DenseLayer& layer : network.layers) {
     const double bound = 1 / std::sqrt(static_cast<double>(layer.in));
     for (float& w : layer.weight) w = static_cast<float>(rng.uniform(-bound, bound));
     for (float& b : layer.bias) b = static_cast<float>(rng.uniform(-bound, bound));
   }
+  std::fill(network[LayerName::kOppReach].weight.begin(), network[LayerName::kOppReach].weight.end(), 0.0F);
   return network;
 }
 
@@ -240,12 +245,22 @@ struct Dqn::Impl {
     return config.normalise_reward ? config.reward_scale / (std::sqrt(mean_square) + 1e-8) : config.reward_scale;
   }
 
-  void condition(const HeadChoice& choice, float* row) const {
+  void condition(const float* obs, const HeadChoice& choice, float* row) const {
     const NetworkShape& s = layout.shape;
+    const policies::NetworkForward::Points& points = online.points();
     std::fill_n(row, s.conditions(), 0.0F);
     row[choice.mapping] = 1;
     row[s.mappings + choice.level] = 1;
-    row[s.mappings + s.levels] = space.mappings[choice.mapping].relative[choice.opp];
+    float* of_point = row + s.mappings + s.levels;
+    of_point[0] = points.relative[choice.mapping][choice.opp];
+    of_point[1] = points.reached(obs, choice.mapping, choice.opp);
+    of_point[2 + choice.opp] = 1;
+  }
+
+  /// What opp_reach adds to the operating points of `mapping`. Linear: its gradient needs no libtorch.
+  void add_reach(const float* obs, std::size_t mapping, float* opp_values) const {
+    for (std::size_t o = 0; o < layout.shape.opps; ++o)
+      opp_values[o] += params[layout.reach_at + o] * online.points().reached(obs, mapping, o);
   }
 
   /// B x O observations and B x C conditions to B x [V | M | L | P | P].
@@ -257,7 +272,7 @@ struct Dqn::Impl {
   }
 
   /// The four heads' losses of transition b given its outputs `q`, with their gradients into `grad`.
-  void head_losses(std::size_t b, const float* q, double target_q, float* grad, LearnStats& stats) const {
+  void head_losses(std::size_t b, const float* q, double target_q, float* grad, LearnStats& stats) {
     const NetworkShape& s = layout.shape;
     const HeadChoice c = batch.choice[b];
     const ActionMask& mask = batch.mask[b];
@@ -268,7 +283,7 @@ struct Dqn::Impl {
     const std::array<double, 4> errors = {
         static_cast<double>(mapping[c.mapping]) - static_cast<double>(masked_max(level, mask.levels)),
         static_cast<double>(level[c.level]) - static_cast<double>(masked_max(opp, opps)),
-        static_cast<double>(opp[c.opp]) - static_cast<double>(masked_max(park, opps)),
+        static_cast<double>(opp[c.opp]) - static_cast<double>(masked_max(park, mask.parks(c.mapping))),
         static_cast<double>(q[0]) + static_cast<double>(park[c.park]) - target_q};
     std::array<float, 4> slopes{};
     const auto rows = static_cast<double>(batch.size);
@@ -285,6 +300,8 @@ struct Dqn::Impl {
     grad[layout.head_at[1] + c.level] += slopes[1];
     grad[layout.head_at[2] + c.opp] += slopes[2];
     grad[layout.head_at[3] + c.park] += slopes[3];
+    grads[layout.reach_at + c.opp] +=
+        slopes[2] * online.points().reached(batch.obs.data() + b * s.features, c.mapping, c.opp);
   }
 };
 
@@ -292,12 +309,12 @@ Dqn::Dqn(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Dqn::~Dqn() = default;
 
 Result<std::unique_ptr<Dqn>> Dqn::make(const DqnConfig& config, std::size_t features,
-                                       const policies::ActionSpace& space) {
+                                       const policies::ActionSpace& space, const policies::ReachTable& reach) {
   const NetworkShape shape =
       NetworkShape::of(features, space, static_cast<std::size_t>(config.trunk), static_cast<std::size_t>(config.head));
   REINS_TRY(shape.check());
   Rng rng = Rng(static_cast<std::uint64_t>(config.seed)).fork(0);
-  PolicyNetwork initial = initial_network(shape, rng);
+  PolicyNetwork initial = initial_network(shape, reach, rng);
   REINS_ASSIGN(policies::NetworkForward forward, policies::NetworkForward::make(initial, space));
   return guarded("making the learner", [&]() -> Result<std::unique_ptr<Dqn>> {
     at::set_num_threads(1);  // the batches are far too small to be worth sharing
@@ -315,7 +332,7 @@ policies::Action Dqn::act(std::span<const float> obs, const ActionMask& mask) no
   for (const std::size_t head : {std::size_t{2}, std::size_t{3}}) {
     if (draws[head] >= 0 || impl_->act_rng.uniform() >= impl_->config.near) continue;
     const HeadChoice greedy = impl_->online.choose(obs, mask, draws);
-    const std::uint64_t allowed = mask.opps[greedy.mapping];
+    const std::uint64_t allowed = head == 2 ? mask.opps[greedy.mapping] : mask.parks(greedy.mapping);
     const auto below = (std::uint64_t{1} << (head == 2 ? greedy.opp : greedy.park)) - 1;
     const std::int64_t last = std::popcount(allowed) - 1;
     const auto by = static_cast<std::int64_t>(impl_->act_rng.below(4));
@@ -371,10 +388,12 @@ Result<LearnStats> Dqn::learn() {
   return guarded("an update", [&]() -> Result<LearnStats> {
     // Q of the actions taken, all heads along their prefix.
     for (std::size_t b = 0; b < rows; ++b)
-      self.condition(batch.choice[b], self.conditions.data() + b * shape.conditions());
+      self.condition(batch.obs.data() + b * shape.features, batch.choice[b],
+                     self.conditions.data() + b * shape.conditions());
     const torch::Tensor obs = viewed(batch.obs, 0, rows, shape.features);
     const torch::Tensor q = self.forward(obs, viewed(self.conditions, 0, rows, shape.conditions()));
-    const float* values = q.data_ptr<float>();
+    float* values = q.data_ptr<float>();
+    std::fill(self.grads.begin(), self.grads.end(), 0.0F);
 
     // Targets and the gradient of the loss with respect to q.
     LearnStats stats;
@@ -389,6 +408,8 @@ Result<LearnStats> Dqn::learn() {
       }
       const double target = td_target(static_cast<double>(batch.reward[b]), static_cast<double>(batch.time_s[b]), rho,
                                       self.scale(), static_cast<double>(batch.discount[b]), bootstrap);
+      self.add_reach(batch.obs.data() + b * shape.features, batch.choice[b].mapping,
+                     values + b * self.layout.outputs + self.layout.head_at[2]);
       self.head_losses(b, values + b * self.layout.outputs, target, self.out_grad.data() + b * self.layout.outputs,
                        stats);
     }
@@ -399,7 +420,6 @@ Result<LearnStats> Dqn::learn() {
     self.mean_value += kValueShare * (stats.value - self.mean_value);
 
     // Descend, clipped.
-    std::fill(self.grads.begin(), self.grads.end(), 0.0F);
     q.backward(viewed(self.out_grad, 0, rows, self.layout.outputs));
     double square = 0;
     for (std::size_t i = 0; i < self.grads.size(); ++i) {
@@ -428,7 +448,7 @@ Result<LearnStats> Dqn::learn() {
 }
 
 PolicyNetwork Dqn::network(bool averaged) const {
-  PolicyNetwork network = PolicyNetwork::zeros(impl_->layout.shape);
+  PolicyNetwork network = PolicyNetwork::zeros(impl_->layout.shape, impl_->online.points().reach);
   impl_->layout.to_network((averaged ? impl_->average : impl_->params).data(), network);
   return network;
 }
@@ -437,10 +457,11 @@ policies::HeadValues Dqn::torch_values(std::span<const float> obs, const HeadCho
   const Impl& self = *impl_;
   const NetworkShape& s = self.layout.shape;
   std::vector<float> row(obs.begin(), obs.end()), given(s.conditions());
-  self.condition(choice, given.data());
+  self.condition(row.data(), choice, given.data());
   const torch::NoGradGuard no_grad;
   const torch::Tensor q = self.forward(viewed(row, 0, 1, s.features), viewed(given, 0, 1, s.conditions()));
-  const float* values = q.data_ptr<float>();
+  float* values = q.data_ptr<float>();
+  self.add_reach(row.data(), choice.mapping, values + self.layout.head_at[2]);
   policies::HeadValues all;
   all.value = values[0];
   std::copy_n(values + self.layout.head_at[0], s.mappings, all.mapping.begin());

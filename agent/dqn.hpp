@@ -8,7 +8,8 @@
 //
 // Shapes: B batch, O observation, M mappings, L levels, P operating points (and park points).
 //   h = trunk(obs); V(s) and f(h,m) from the mapping head; Q(s,m) = V + f(h,m); Q(s,m,l) = V + f(h,m,l);
-//   Q(s,m,l,p) = V + f(h,m,l,p); Q(s,m,l,p,k) = V + f(h,m,l,p,k).
+//   Q(s,m,l,p) = V + f(h,m,l,p) + w(p) r(s,m,p); Q(s,m,l,p,k) = V + f(h,m,l,p,r(s,m,p),k), with r the reach: the
+//   feature that says whether point p of mapping m keeps the pace (decision 014).
 // Targets, along the action that was applied (stop-gradient): the park head gets the n-step double-Q return
 //   y = sum of discounted (reward - rho dt) + discount * Q_target(s', argmax of the online heads at s');
 // every head before it gets the largest allowed value of the next one. As no target looks at what exploration did in
@@ -20,6 +21,7 @@
 // | one network for all heads      | SDQN: one per head  | a decision is one short forward pass                         |
 // | V shared by all heads          | Wang: one head      | returns dwarf the gaps between actions: learn them once      |
 // | target network in last head    | SDQN: upper network | the last head alone is regressed to returns                  |
+// | reach told to the heads        | -                   | an edge between two points is lost on its way through h      |
 // | no mean subtracted from f      | Wang: A - mean A    | it would have to agree with three heads that have none       |
 // | V learns from last head alone  | Wang: from all      | in the errors of the others it cancels                       |
 // | discount gamma exp(-dt/tau)    | Mnih: constant      | either: heat is a matter of time, requests one of decisions  |
@@ -116,9 +118,9 @@ struct LearnStats {
 /// The learner. Threads: one instance, one thread; libtorch is held to one thread by make().
 class Dqn {
  public:
-  /// Errors: unsupported (widths), internal (libtorch).
+  /// `reach`: see policies::PolicyNetwork. Errors: unsupported (widths), internal (libtorch).
   static Result<std::unique_ptr<Dqn>> make(const DqnConfig& config, std::size_t features,
-                                           const policies::ActionSpace& space);
+                                           const policies::ActionSpace& space, const policies::ReachTable& reach = {});
   ~Dqn();
 
   /// Epsilon-greedy in each head, within the mask; with chance `near` the operating point (and likewise the park point)

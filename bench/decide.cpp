@@ -6,6 +6,7 @@
 
 #include "core/rng.hpp"
 #include "policies/frozen_policy.hpp"
+#include "policies/policy_file.hpp"
 
 namespace {
 
@@ -35,7 +36,13 @@ ActionSpace xu3_like() {
 void decide(benchmark::State& state) {
   const ActionSpace space = xu3_like();
   const auto features = static_cast<std::size_t>(state.range(0));
-  PolicyNetwork network = PolicyNetwork::zeros(NetworkShape::of(features, space));
+  const auto head = static_cast<std::size_t>(state.range(1));
+  ReachTable reach{};
+  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+    for (std::size_t o = 0; o < space.opps(MappingId(m)); ++o)
+      reach[m][o] = static_cast<std::uint8_t>(1 + (m + o) % features);
+  }
+  PolicyNetwork network = PolicyNetwork::zeros(NetworkShape::of(features, space, 64, head), reach);
   Rng rng(1);
   for (DenseLayer& layer : network.layers) {
     for (float& w : layer.weight) w = static_cast<float>(rng.normal() * std::sqrt(2.0 / static_cast<double>(layer.in)));
@@ -57,7 +64,28 @@ void decide(benchmark::State& state) {
   std::size_t i = 0;
   for (auto _ : state) benchmark::DoNotOptimize(policy->decide(observations[i++ % observations.size()]));
 }
-BENCHMARK(decide)->ArgName("features")->Arg(32)->Arg(64)->Arg(96);
+BENCHMARK(decide)->ArgNames({"features", "head"})->ArgsProduct({{32, 64, 128}, {32, 64}});
+
+/// The policy that is shipped, on the observations it carries: half of what they hold is zero.
+void decide_shipped(benchmark::State& state) {
+  const auto file = read_policy(REINS_SOURCE_DIR "/policies/shipped/odroid-xu3.policy");
+  if (!file) {
+    state.SkipWithError(file.error().line().c_str());
+    return;
+  }
+  const auto policy =
+      FrozenPolicy::make(file->network, file->space, Binding::identity(file->space, file->observation.size()));
+  if (!policy) {
+    state.SkipWithError(policy.error().line().c_str());
+    return;
+  }
+  std::size_t i = 0;
+  for (auto _ : state) {
+    const PolicyExample& example = file->examples[i++ % file->examples.size()];
+    benchmark::DoNotOptimize(policy->decide(example.features, example.mask));
+  }
+}
+BENCHMARK(decide_shipped);
 
 }  // namespace
 

@@ -21,14 +21,19 @@ float clamped(double value, double low, double high) noexcept {
   return static_cast<float>(std::clamp(value, low, high));
 }
 
-/// A mapping's points as the observation tells them apart: all, or at most 16 evenly spread ones.
-std::size_t rungs(const policies::MappingSlot& slot) noexcept {
-  return std::min<std::size_t>(slot.freq_khz.size(), 16);
+/// A mapping's points as the observation tells them apart: all where there are few mappings; at least 16 evenly spread
+/// ones.
+std::size_t rungs(const policies::ActionSpace& space, std::size_t mapping) noexcept {
+  const std::size_t most = std::max<std::size_t>(16, 80 / space.mappings.size());
+  return std::min(space.opps(MappingId(mapping)), most);
 }
-std::size_t rung(const policies::MappingSlot& slot, std::size_t k) noexcept {
-  const std::size_t last = rungs(slot) - 1;
-  return last == 0 ? 0 : (k * (slot.freq_khz.size() - 1) + last / 2) / last;
+std::size_t rung(const policies::ActionSpace& space, std::size_t mapping, std::size_t k) noexcept {
+  const std::size_t last = rungs(space, mapping) - 1;
+  return last == 0 ? 0 : (k * (space.opps(MappingId(mapping)) - 1) + last / 2) / last;
 }
+
+/// Points whose idle power is within this share of the least are alike: profiles are not measured finer.
+constexpr double kSameIdle = 0.02;
 
 /// Appends features in the order of the table.
 class Writer {
@@ -59,6 +64,18 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   energy_ref_j_ = cost_where_fastest(full).value_or(1);
   for (std::size_t l = 0; l < space.levels; ++l)
     level_ref_j_[l] = cost_where_fastest(LevelId(l)).value_or(energy_ref_j_);
+
+  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+    std::optional<double> least_w;
+    for (std::size_t o = 0; o < space.opps(MappingId(m)); ++o) {
+      const auto idle_w = profile.idle_w(MappingId(m), OppId(o));
+      if (idle_w.has_value() && (!least_w.has_value() || *idle_w < *least_w)) least_w = idle_w;
+    }
+    for (std::size_t o = 0; least_w.has_value() && o < space.opps(MappingId(m)); ++o) {
+      const auto idle_w = profile.idle_w(MappingId(m), OppId(o));
+      if (idle_w.has_value() && *idle_w <= *least_w * (1 + kSameIdle)) park_[m] |= std::uint64_t{1} << o;
+    }
+  }
 
   bool any_measured = false;
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
@@ -105,7 +122,8 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
   any_dvfs_ = std::any_of(space.mappings.begin(), space.mappings.end(),
                           [](const policies::MappingSlot& slot) { return slot.freq_khz.size() > 1; });
   if (any_dvfs_) add("present_freq", "1", "frequency / top frequency of its cluster");
-  for (const policies::MappingSlot& slot : space.mappings) {
+  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+    const policies::MappingSlot& slot = space.mappings[m];
     add("reach." + slot.name, "1",
         "log2(slack / profiled latency at the floor level and the highest allowed frequency) / 4; 1.5 without a "
         "target");
@@ -115,11 +133,14 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
         "slack; "
         "1.25 where none is");
     add("margin." + slot.name, "1", "(slack / latency there - 1) * 4, clamped to -1..1.5; 1.5 without a target");
-    for (std::size_t k = 0; k < rungs(slot); ++k) {
-      add("keeps." + slot.name + "." + std::to_string(k + 1), "1",
-          "(pace / profiled latency at point " + std::to_string(rung(slot, k) + 1) +
-              " - 0.98) / 0.12, clamped to 0..1: as a ladder, so that a sharp edge between two points is easily "
-              "learnt");
+    for (std::size_t k = 0; k < rungs(space, m); ++k) {
+      const std::size_t point = rung(space, m, k);
+      add("keeps." + slot.name + "." + std::to_string(point + 1), "1",
+          "(pace / profiled latency at this point - 0.98) / 0.12, clamped to 0..1: as a ladder, so that a sharp edge "
+          "between two points is easily learnt");
+      // A point without a rung of its own has the next slower one's: what that keeps, it keeps.
+      for (std::size_t o = point; o < space.opps(MappingId(m)); ++o)
+        reach_[m][o] = static_cast<std::uint8_t>(spec_.features.size());
     }
     if (profile.has_energy()) add("cost." + slot.name, "J", "log2(profiled energy at need / energy_ref) / 4");
   }
@@ -149,6 +170,7 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
     // Below the lowest point that was measured there is nothing to offer: a cap there holds as far as it can.
     if (mask.opps[m] == 0) mask.opps[m] = measured_[m] & (~measured_[m] + 1);
     if (mask.opps[m] == 0) mask.mappings &= ~(1U << m);
+    mask.park[m] = park_[m] & mask.opps[m];
   }
 
   Writer out(observation);
@@ -227,8 +249,8 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
     out.put(facts.slack_s ? log_ratio(pace_s / fastest_s) : 1.5F);
     out.put(relative(need));
     out.put(facts.slack_s ? clamped((slack_s / latency_s(reached) - 1) * 4, -1, 1.5) : 1.5F);
-    for (std::size_t k = 0; k < rungs(slot); ++k) {
-      const auto opp = static_cast<std::int32_t>(rung(slot, k));
+    for (std::size_t k = 0; k < rungs(space_, m); ++k) {
+      const auto opp = static_cast<std::int32_t>(rung(space_, m, k));
       out.put(opp > highest ? 0.0F : facts.slack_s ? clamped((pace_s / latency_s(opp) - 0.98) / 0.12, 0, 1) : 1.0F);
     }
     if (profile_.has_energy()) {

@@ -6,6 +6,7 @@
 
 #include "boards/board.hpp"
 #include "policies/observation.hpp"
+#include "policies/policy_network.hpp"
 #include "policies/profile.hpp"
 
 namespace reins::control {
@@ -22,6 +23,9 @@ class ObservationBuilder {
   double energy_ref_j() const noexcept { return energy_ref_j_; }
   /// What that level costs where it is fastest; energy_ref_j() for the full one, and where energy was not profiled.
   double energy_ref_j(LevelId level) const noexcept { return level_ref_j_[level.index()]; }
+
+  /// Which feature says whether a point keeps the pace: its `keeps` entry.
+  const policies::ReachTable& reach() const noexcept { return reach_; }
 
   /// The lowest level whose accuracy meets the floor; the full one where none does or there is no floor to meet below
   /// it.
@@ -40,6 +44,8 @@ class ObservationBuilder {
   std::array<double, policies::kMaxLevels> level_ref_j_{};
   bool any_dvfs_ = false;
   std::array<std::uint64_t, policies::kMaxMappings> measured_{};  ///< the points that the mask may offer
+  std::array<std::uint64_t, policies::kMaxMappings> park_{};      ///< those that rest at the least power
+  policies::ReachTable reach_{};
 };
 
 }  // namespace reins::control

@@ -1,6 +1,7 @@
 #include "control/shield.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <tuple>
@@ -127,11 +128,11 @@ Admission Shield::admit(const policies::Observation& observation, const policies
           broken(facts, action.mapping, action.level, action.opp)) {
     action.opp = facts.present.opp;
   }
-  if (action.park.valid() && !mask.allows(action.mapping, action.park)) action.park = OppId(0);
-  if (action.mapping != wanted.mapping && action.park.valid()) {
+  if (action.park.valid()) {
     // A park point is an index into the mapping's own cluster.
-    action.park =
-        OppId(std::min<std::int32_t>(action.park.value, static_cast<std::int32_t>(space_.opps(action.mapping)) - 1));
+    const std::uint64_t parks = mask.parks(action.mapping.index());
+    if (action.mapping != wanted.mapping || ((parks >> action.park.index()) & 1U) == 0)
+      action.park = OppId(std::countr_zero(parks));
   }
   return {action, !(action == wanted)};
 }

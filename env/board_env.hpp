@@ -56,6 +56,7 @@ class BoardEnv {
 
   const policies::ObservationSpec& spec() const noexcept { return run_->runtime().spec(); }
   const policies::ActionSpace& space() const noexcept { return *world_.space; }
+  const policies::ReachTable& reach() const noexcept { return run_->runtime().builder().reach(); }
   const TraceRun& run() const noexcept { return *run_; }
   const EnvConfig& config() const noexcept { return config_; }
 

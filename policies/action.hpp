@@ -63,11 +63,15 @@ struct ActionSpace {
 struct ActionMask {
   std::uint32_t mappings = 0;
   std::uint32_t levels = 0;
-  std::array<std::uint64_t, kMaxMappings> opps{};  ///< per mapping; park points use the same bits
+  std::array<std::uint64_t, kMaxMappings> opps{};  ///< per mapping
+  std::array<std::uint64_t, kMaxMappings> park{};  ///< per mapping: points that rest at the least power; 0: not known
 
   bool allows(MappingId m) const noexcept { return ((mappings >> m.index()) & 1U) != 0; }
   bool allows(LevelId l) const noexcept { return ((levels >> l.index()) & 1U) != 0; }
   bool allows(MappingId m, OppId o) const noexcept { return ((opps[m.index()] >> o.index()) & 1U) != 0; }
+  /// Where mapping m may rest: where that costs least. All points take as long to leave, and a short pause is waited
+  /// out where the inference ran (park_delay), so nothing speaks for another.
+  std::uint64_t parks(std::size_t m) const noexcept { return park[m] != 0 ? park[m] : opps[m]; }
   friend bool operator==(const ActionMask&, const ActionMask&) noexcept = default;
 };
 

@@ -53,11 +53,13 @@ class Writer {
 };
 
 constexpr const char* kTypes = R"(
-/* Bit i set: choice i is allowed. Leave no dimension empty. Park points use the bits of the operating points. */
+/* Bit i set: choice i is allowed. Leave no dimension empty. `park`: the points that rest at the least power; 0: not known,
+ * any of `opps` will do. */
 typedef struct {
   uint32_t mappings;
   uint32_t levels;
   uint64_t opps[REINS_MAPPINGS];
+  uint64_t park[REINS_MAPPINGS];
 } reins_mask;
 
 /* Indices: mapping into reins_mapping_names, level from 0 (the smallest), opp and park into the mapping's frequencies. */
@@ -93,10 +95,17 @@ static inline int reins_best_(const float *value, uint64_t mask, int n) {
   return best;
 }
 
+/* How well an operating point keeps the pace that is wanted. */
+static inline float reins_reached_(const float *features, int mapping, int opp) {
+  const int feature = reins_reach[mapping * REINS_OPPS + opp];
+  return feature != 0 ? features[feature - 1] : 0.0f;
+}
+
 /* What to do, given REINS_FEATURES features in the order of reins_feature_names. */
 static inline reins_action reins_decide(const float *features, const reins_mask *mask) {
   float h1[REINS_TRUNK], h2[REINS_TRUNK], u[REINS_HEAD], q[REINS_WIDEST];
   reins_action a;
+  int i;
   reins_dense_(reins_trunk1_weight, reins_trunk1_bias, features, REINS_FEATURES, REINS_TRUNK, h1);
   reins_relu_(h1, REINS_TRUNK);
   reins_dense_(reins_trunk2_weight, reins_trunk2_bias, h1, REINS_TRUNK, REINS_TRUNK, h2);
@@ -118,15 +127,18 @@ static inline reins_action reins_decide(const float *features, const reins_mask 
   reins_add_(reins_opp_hidden_weight, REINS_MAPPINGS + a.level, 1.0f, u);
   reins_relu_(u, REINS_HEAD);
   reins_dense_(reins_opp_out_weight, reins_opp_out_bias, u, REINS_HEAD, REINS_OPPS, q);
+  for (i = 0; i < REINS_OPPS; ++i) q[i] += reins_opp_reach_weight[i] * reins_reached_(features, a.mapping, i);
   a.opp = reins_best_(q, mask->opps[a.mapping], REINS_OPPS);
 
   reins_dense_(reins_park_hidden_weight, reins_park_hidden_bias, h2, REINS_TRUNK, REINS_HEAD, u);
   reins_add_(reins_park_hidden_weight, a.mapping, 1.0f, u);
   reins_add_(reins_park_hidden_weight, REINS_MAPPINGS + a.level, 1.0f, u);
   reins_add_(reins_park_hidden_weight, REINS_MAPPINGS + REINS_LEVELS, reins_relative[a.mapping * REINS_OPPS + a.opp], u);
+  reins_add_(reins_park_hidden_weight, REINS_MAPPINGS + REINS_LEVELS + 1, reins_reached_(features, a.mapping, a.opp), u);
+  reins_add_(reins_park_hidden_weight, REINS_MAPPINGS + REINS_LEVELS + 2 + a.opp, 1.0f, u);
   reins_relu_(u, REINS_HEAD);
   reins_dense_(reins_park_out_weight, reins_park_out_bias, u, REINS_HEAD, REINS_OPPS, q);
-  a.park = reins_best_(q, mask->opps[a.mapping], REINS_OPPS);
+  a.park = reins_best_(q, mask->park[a.mapping] != 0 ? mask->park[a.mapping] : mask->opps[a.mapping], REINS_OPPS);
   return a;
 }
 )";
@@ -173,6 +185,7 @@ std::string c_header(const PolicyFile& file) {
   std::vector<std::string> features, mappings;
   std::vector<std::int64_t> freq_khz(shape.mappings * shape.opps);
   std::vector<float> relative(shape.mappings * shape.opps);
+  std::vector<int> reach(shape.mappings * shape.opps);
   for (const FeatureSpec& feature : file.observation.features) features.push_back(feature.name);
   for (std::size_t m = 0; m < shape.mappings; ++m) {
     const MappingSlot& slot = file.space.mappings[m];
@@ -180,6 +193,7 @@ std::string c_header(const PolicyFile& file) {
     for (std::size_t o = 0; o < slot.freq_khz.size(); ++o) {
       freq_khz[m * shape.opps + o] = slot.freq_khz[o];
       relative[m * shape.opps + o] = slot.relative[o];
+      reach[m * shape.opps + o] = file.network.reach[m][o];
     }
   }
   out.array("char *const", "reins_feature_names", features, quoted);
@@ -187,11 +201,13 @@ std::string c_header(const PolicyFile& file) {
   out.line("/* [mapping][operating point]; 0 beyond a mapping's last. */");
   out.array("int64_t", "reins_freq_khz", freq_khz, number);
   out.array("float", "reins_relative", relative, literal);
+  out.line("/* [mapping][operating point]: number of the feature that says how well it keeps the pace; 0: none. */");
+  out.array("int", "reins_reach", reach, number);
   for (std::size_t i = 0; i < kLayers; ++i) {
     if (static_cast<LayerName>(i) == LayerName::kValueOut) continue;  // no decision depends on it
     const std::string name = "reins_" + std::string(name_of(static_cast<LayerName>(i)));
     out.array("float", name + "_weight", file.network.layers[i].weight, literal);
-    out.array("float", name + "_bias", file.network.layers[i].bias, literal);
+    if (!file.network.layers[i].bias.empty()) out.array("float", name + "_bias", file.network.layers[i].bias, literal);
   }
   out.line(kCode);
 
@@ -204,12 +220,13 @@ std::string c_header(const PolicyFile& file) {
   }
   out.array("float", "reins_example_features", example_features, literal);
   out.array("reins_mask", "reins_example_masks", file.examples, [&](const PolicyExample& example) {
-    std::string opps;
-    for (std::size_t m = 0; m < shape.mappings; ++m) {
-      opps += (m == 0 ? "" : ", ") + std::to_string(example.mask.opps[m]) + "u";
-    }
-    return "{" + std::to_string(example.mask.mappings) + "u, " + std::to_string(example.mask.levels) + "u, {" + opps +
-           "}}";
+    const auto bits = [&](const auto& of_mapping) {
+      std::string list;
+      for (std::size_t m = 0; m < shape.mappings; ++m) list += (m == 0 ? "" : ", ") + number(of_mapping[m]) + "u";
+      return "{" + list + "}";
+    };
+    return "{" + number(example.mask.mappings) + "u, " + number(example.mask.levels) + "u, " + bits(example.mask.opps) +
+           ", " + bits(example.mask.park) + "}";
   });
   out.array("int", "reins_example_choices", choices, number);
   out.line(kSelftest);

@@ -119,13 +119,15 @@ Action FrozenPolicy::decide_bound(std::span<const float> features, const ActionM
   for (std::size_t m = 0; m < b.mappings_to_; ++m) {
     if (b.from_of_[m] < 0 || ((mask.mappings >> m) & 1U) == 0) continue;
     const auto slot = static_cast<std::size_t>(b.from_of_[m]);
-    std::uint64_t all = 0, allowed = 0;
+    std::uint64_t all = 0, allowed = 0, park = 0;
     for (std::size_t o = 0; o < b.opps_from_[m]; ++o) {
       all |= std::uint64_t{1} << o;
       if (((mask.opps[m] >> b.opp_to_[m][o]) & 1U) != 0) allowed |= std::uint64_t{1} << o;
+      if (((mask.park[m] >> b.opp_to_[m][o]) & 1U) != 0) park |= std::uint64_t{1} << o;
     }
     there.mappings |= 1U << slot;
     there.opps[slot] = allowed != 0 ? allowed : all;
+    there.park[slot] = park;
     here_of[slot] = static_cast<std::int8_t>(m);
   }
   if (there.mappings == 0) {
@@ -136,7 +138,7 @@ Action FrozenPolicy::decide_bound(std::span<const float> features, const ActionM
     return {MappingId(m),
             LevelId(std::countr_zero(mask.levels)),
             OppId(63 - std::countl_zero(opps)),
-            OppId(std::countr_zero(opps)),
+            OppId(std::countr_zero(mask.parks(static_cast<std::size_t>(m)))),
             std::nullopt,
             false};
   }
@@ -145,7 +147,7 @@ Action FrozenPolicy::decide_bound(std::span<const float> features, const ActionM
   return {MappingId(m),
           LevelId(int{choice.level}),
           OppId(nearest_allowed(mask.opps[m], b.opp_to_[m][choice.opp])),
-          OppId(nearest_allowed(mask.opps[m], b.opp_to_[m][choice.park])),
+          OppId(nearest_allowed(mask.parks(m), b.opp_to_[m][choice.park])),
           std::nullopt,
           false};
 }

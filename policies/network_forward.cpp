@@ -15,6 +15,7 @@
 #define REINS_CLONES
 #endif
 #define REINS_INLINE inline __attribute__((always_inline))
+#define REINS_LAMBDA_INLINE __attribute__((always_inline))
 
 namespace reins::policies {
 namespace {
@@ -31,7 +32,7 @@ struct Layout {
   struct Head {
     std::size_t conditions, out_bias, out_weight;
   };
-  std::size_t trunk1_bias, trunk1, trunk2_bias, trunk2, heads_bias, heads_weight, value_bias, value;
+  std::size_t trunk1_bias, trunk1, trunk2_bias, trunk2, heads_bias, heads_weight, value_bias, value, opp_reach;
   std::array<Head, 4> heads;
   std::size_t total;
 
@@ -56,28 +57,55 @@ struct Layout {
     }
     value_bias = take(1);
     value = take(s.head);
+    opp_reach = take(s.opps);
     total = at;
   }
 };
 
+/// The inputs that are not zero, in order. Of observations (one-hot, presence, ladders) and behind a relu half are, and
+/// what a zero adds is zero.
+struct Inputs {
+  std::uint16_t at[kMaxTrunk];
+  float value[kMaxTrunk];
+  std::size_t count = 0;
+
+  REINS_INLINE Inputs(const float* x, std::size_t n) noexcept {
+    for (std::size_t i = 0; i < n; ++i) {
+      at[count] = static_cast<std::uint16_t>(i);
+      value[count] = x[i];
+      const std::uint32_t size = std::bit_cast<std::uint32_t>(x[i]) << 1;  // without the sign
+      count += (size | (0 - size)) >> 31;                                  // 1 unless zero: no branch to mispredict
+    }
+  }
+};
+static_assert(kMaxFeatures <= kMaxTrunk && kMaxHead <= kMaxTrunk);
+
+/// Eight floats that are added and multiplied one by one, whatever the machine's registers hold. Left to itself the
+/// compiler makes scalar code of what follows.
+using Lanes [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = float;
+
 /// out[0..N) = bias + x W, each output adding its inputs in order.
 template <std::size_t N>
-REINS_INLINE void dense(const float* bias, const float* weight, const float* x, std::size_t n, float* out) noexcept {
-  float sum[N];
-  for (std::size_t j = 0; j < N; ++j) sum[j] = bias[j];
-  for (std::size_t i = 0; i < n; ++i) {
-    const float* row = weight + i * N;
-    for (std::size_t j = 0; j < N; ++j) sum[j] += x[i] * row[j];
+REINS_INLINE void dense(const float* bias, const float* weight, const Inputs& x, float* out) noexcept {
+  constexpr std::size_t kLanes = 8;
+  Lanes sum[N / kLanes];
+  for (std::size_t j = 0; j < N / kLanes; ++j) sum[j] = reinterpret_cast<const Lanes*>(bias)[j];
+  for (std::size_t i = 0; i < x.count; ++i) {
+    const auto* row = reinterpret_cast<const Lanes*>(weight + std::size_t{x.at[i]} * N);
+    for (std::size_t j = 0; j < N / kLanes; ++j) sum[j] += x.value[i] * row[j];
   }
-  for (std::size_t j = 0; j < N; ++j) out[j] = sum[j];
+  for (std::size_t j = 0; j < N / kLanes; ++j) reinterpret_cast<Lanes*>(out)[j] = sum[j];
 }
 
 REINS_INLINE void relu(float* x, std::size_t n) noexcept {
   for (std::size_t i = 0; i < n; ++i) x[i] = x[i] > 0 ? x[i] : 0;
 }
 
+constexpr std::size_t kStep = 32;  // a head's width is a multiple of it
+
 /// A packed network at work on one observation.
 struct Pass {
+  using Points = NetworkForward::Points;
   const float* w;
   const NetworkShape& shape;
   const Layout& at;
@@ -90,58 +118,69 @@ struct Pass {
   REINS_INLINE void run_trunk(const float* features) noexcept {
     alignas(64) float h1[kMaxTrunk];
     alignas(64) float h2[kMaxTrunk];
+    const Inputs seen(features, shape.features);
     for (std::size_t b = 0; b < shape.trunk; b += kBlock) {
-      dense<kBlock>(w + at.trunk1_bias + b, w + at.trunk1 + b * shape.features, features, shape.features, h1 + b);
+      dense<kBlock>(w + at.trunk1_bias + b, w + at.trunk1 + b * shape.features, seen, h1 + b);
       relu(h1 + b, kBlock);
     }
+    const Inputs first(h1, shape.trunk);
     for (std::size_t b = 0; b < shape.trunk; b += kBlock) {
-      dense<kBlock>(w + at.trunk2_bias + b, w + at.trunk2 + b * shape.trunk, h1, shape.trunk, h2 + b);
+      dense<kBlock>(w + at.trunk2_bias + b, w + at.trunk2 + b * shape.trunk, first, h2 + b);
       relu(h2 + b, kBlock);
     }
+    const Inputs second(h2, shape.trunk);
     for (std::size_t b = 0; b < 4 * shape.head; b += kBlock) {
-      dense<kBlock>(w + at.heads_bias + b, w + at.heads_weight + b * shape.trunk, h2, shape.trunk, base + b);
+      dense<kBlock>(w + at.heads_bias + b, w + at.heads_weight + b * shape.trunk, second, base + b);
     }
   }
 
-  /// Hidden layer of head `i`; `rows` are the conditioning inputs that are one, in order; the frequency comes last.
-  template <std::size_t Rows>
-  REINS_INLINE void hidden(std::size_t i, const std::array<std::size_t, Rows>& rows, const float* frequency) noexcept {
-    constexpr std::size_t kStep = 32;
-    for (std::size_t b = 0; b < shape.head; b += kStep) {
-      const float* from = base + i * shape.head + b;
-      const float* conditions = w + at.heads[i].conditions + b;
-      float* to = unit + b;
-      for (std::size_t j = 0; j < kStep; ++j) to[j] = from[j];
-      for (const std::size_t row : rows) {
-        const float* add = conditions + row * shape.head;
-        for (std::size_t j = 0; j < kStep; ++j) to[j] += add[j];
-      }
-      if (frequency != nullptr) {
-        const float* add = conditions + (shape.conditions() - 1) * shape.head;
-        for (std::size_t j = 0; j < kStep; ++j) to[j] += *frequency * add[j];
-      }
-      relu(to, kStep);
+  REINS_INLINE void add_row(std::size_t i, std::size_t row, float scale) noexcept {
+    const float* __restrict add = w + at.heads[i].conditions + row * shape.head;
+    float* __restrict to = unit;
+    for (std::size_t j = 0; j < shape.head; j += kStep) {
+      for (std::size_t k = 0; k < kStep; ++k) to[j + k] += scale * add[j + k];
     }
+  }
+  /// Hidden layer of head `i` under the conditions that `f` adds, in the order of their rows.
+  template <typename F>
+  REINS_INLINE void hidden(std::size_t i, F f) noexcept {
+    const float* from = base + i * shape.head;
+    for (std::size_t j = 0; j < shape.head; ++j) unit[j] = from[j];
+    f();
+    for (std::size_t j = 0; j < shape.head; j += kStep) relu(unit + j, kStep);
   }
 
   REINS_INLINE void output(std::size_t i, float* out) const noexcept {
-    dense<kOut>(w + at.heads[i].out_bias, w + at.heads[i].out_weight, unit, shape.head, out);
+    dense<kOut>(w + at.heads[i].out_bias, w + at.heads[i].out_weight, Inputs(unit, shape.head), out);
   }
 
   REINS_INLINE void mapping_values(float* out) noexcept {
-    hidden<0>(0, {}, nullptr);
+    hidden(0, [] {});
     output(0, out);
   }
   REINS_INLINE void level_values(std::size_t m, float* out) noexcept {
-    hidden<1>(1, {m}, nullptr);
+    hidden(1, [&]() REINS_LAMBDA_INLINE { add_row(1, m, 1); });
     output(1, out);
   }
-  REINS_INLINE void opp_values(std::size_t m, std::size_t l, float* out) noexcept {
-    hidden<2>(2, {m, shape.mappings + l}, nullptr);
+  REINS_INLINE void opp_values(std::size_t m, std::size_t l, const Points& points, const float* features,
+                               float* out) noexcept {
+    hidden(2, [&]() REINS_LAMBDA_INLINE {
+      add_row(2, m, 1);
+      add_row(2, shape.mappings + l, 1);
+    });
     output(2, out);
+    for (std::size_t o = 0; o < shape.opps; ++o) out[o] += w[at.opp_reach + o] * points.reached(features, m, o);
   }
-  REINS_INLINE void park_values(std::size_t m, std::size_t l, float frequency, float* out) noexcept {
-    hidden<2>(3, {m, shape.mappings + l}, &frequency);
+  REINS_INLINE void park_values(std::size_t m, std::size_t l, std::size_t o, const Points& points,
+                                const float* features, float* out) noexcept {
+    hidden(3, [&]() REINS_LAMBDA_INLINE {
+      const std::size_t of_point = shape.mappings + shape.levels;
+      add_row(3, m, 1);
+      add_row(3, shape.mappings + l, 1);
+      add_row(3, of_point, points.relative[m][o]);
+      add_row(3, of_point + 1, points.reached(features, m, o));
+      add_row(3, of_point + 2 + o, 1);
+    });
     output(3, out);
   }
   /// After mapping_values.
@@ -166,10 +205,9 @@ REINS_INLINE std::uint8_t pick(const float* values, std::uint64_t mask, std::int
   return static_cast<std::uint8_t>(best);
 }
 
-using Relative = std::array<std::array<float, kMaxOpps>, kMaxMappings>;
-
-REINS_CLONES HeadChoice choose_with(const float* packed, const NetworkShape& shape, const Relative& relative,
-                                    const float* features, const ActionMask& mask, const HeadDraws& draws) noexcept {
+REINS_CLONES HeadChoice choose_with(const float* packed, const NetworkShape& shape,
+                                    const NetworkForward::Points& points, const float* features, const ActionMask& mask,
+                                    const HeadDraws& draws) noexcept {
   const Layout layout(shape);
   Pass pass(packed, shape, layout);
   pass.run_trunk(features);
@@ -179,22 +217,22 @@ REINS_CLONES HeadChoice choose_with(const float* packed, const NetworkShape& sha
   choice.mapping = pick(q, mask.mappings, draws[0]);
   pass.level_values(choice.mapping, q);
   choice.level = pick(q, mask.levels, draws[1]);
-  pass.opp_values(choice.mapping, choice.level, q);
+  pass.opp_values(choice.mapping, choice.level, points, features, q);
   choice.opp = pick(q, mask.opps[choice.mapping], draws[2]);
-  pass.park_values(choice.mapping, choice.level, relative[choice.mapping][choice.opp], q);
-  choice.park = pick(q, mask.opps[choice.mapping], draws[3]);
+  pass.park_values(choice.mapping, choice.level, choice.opp, points, features, q);
+  choice.park = pick(q, mask.parks(choice.mapping), draws[3]);
   return choice;
 }
 
-REINS_CLONES float park_value_with(const float* packed, const NetworkShape& shape, const Relative& relative,
+REINS_CLONES float park_value_with(const float* packed, const NetworkShape& shape, const NetworkForward::Points& points,
                                    const float* features, const HeadChoice& choice) noexcept {
   const Layout layout(shape);
   Pass pass(packed, shape, layout);
   pass.run_trunk(features);
-  pass.hidden<0>(0, {}, nullptr);
+  pass.hidden(0, [] {});
   const float value = pass.state_value();
   alignas(64) float q[kOut];
-  pass.park_values(choice.mapping, choice.level, relative[choice.mapping][choice.opp], q);
+  pass.park_values(choice.mapping, choice.level, choice.opp, points, features, q);
   return value + q[choice.park];
 }
 
@@ -227,8 +265,10 @@ Result<NetworkForward> NetworkForward::make(const PolicyNetwork& network, const 
   forward.shape_ = shape;
   forward.packed_.resize(Layout(shape).total);
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
-    std::copy(space.mappings[m].relative.begin(), space.mappings[m].relative.end(), forward.relative_[m].begin());
+    std::copy(space.mappings[m].relative.begin(), space.mappings[m].relative.end(),
+              forward.points_.relative[m].begin());
   }
+  forward.points_.reach = network.reach;
   forward.load(network);
   return forward;
 }
@@ -255,17 +295,18 @@ void NetworkForward::load(const PolicyNetwork& network) noexcept {
   const DenseLayer& value = network[LayerName::kValueOut];
   w[at.value_bias] = value.bias[0];
   std::copy_n(value.weight.data(), shape_.head, w + at.value);
+  std::copy_n(network[LayerName::kOppReach].weight.data(), shape_.opps, w + at.opp_reach);
 }
 
 HeadChoice NetworkForward::choose(std::span<const float> features, const ActionMask& mask,
                                   const HeadDraws& draws) const noexcept {
   REINS_ASSERT(features.size() == shape_.features);
-  return choose_with(packed_.data(), shape_, relative_, features.data(), mask, draws);
+  return choose_with(packed_.data(), shape_, points_, features.data(), mask, draws);
 }
 
 float NetworkForward::park_value(std::span<const float> features, const HeadChoice& choice) const noexcept {
   REINS_ASSERT(features.size() == shape_.features);
-  return park_value_with(packed_.data(), shape_, relative_, features.data(), choice);
+  return park_value_with(packed_.data(), shape_, points_, features.data(), choice);
 }
 
 HeadValues NetworkForward::values(std::span<const float> features, const HeadChoice& choice) const noexcept {
@@ -280,9 +321,9 @@ HeadValues NetworkForward::values(std::span<const float> features, const HeadCho
   all.value = pass.state_value();
   pass.level_values(choice.mapping, q);
   std::copy_n(q, all.level.size(), all.level.begin());
-  pass.opp_values(choice.mapping, choice.level, q);
+  pass.opp_values(choice.mapping, choice.level, points_, features.data(), q);
   std::copy_n(q, all.opp.size(), all.opp.begin());
-  pass.park_values(choice.mapping, choice.level, relative_[choice.mapping][choice.opp], q);
+  pass.park_values(choice.mapping, choice.level, choice.opp, points_, features.data(), q);
   std::copy_n(q, all.park.size(), all.park.begin());
   return all;
 }

@@ -29,7 +29,6 @@ inline constexpr HeadDraws kGreedy = {-1, -1, -1, -1};
 /// on several threads. Deciding allocates nothing.
 class NetworkForward {
  public:
-  /// `relative[m][p]`: relative frequency of point p of mapping m, the park head's input.
   /// Errors: those of PolicyNetwork::check; mismatch where the space does not fit the network.
   static Result<NetworkForward> make(const PolicyNetwork& network, const ActionSpace& space);
 
@@ -49,6 +48,17 @@ class NetworkForward {
 
   const NetworkShape& shape() const noexcept { return shape_; }
 
+  /// What is told of an operating point besides which it is.
+  struct Points {
+    std::array<std::array<float, kMaxOpps>, kMaxMappings> relative{};
+    ReachTable reach{};
+    float reached(const float* features, std::size_t mapping, std::size_t opp) const noexcept {
+      const std::size_t feature = reach[mapping][opp];
+      return feature != 0 ? features[feature - 1] : 0;
+    }
+  };
+  const Points& points() const noexcept { return points_; }
+
  private:
   // On cache lines of its own: wide loads then never straddle two.
   template <typename T>
@@ -64,7 +74,7 @@ class NetworkForward {
 
   NetworkShape shape_;
   std::vector<float, CacheLines<float>> packed_;
-  std::array<std::array<float, kMaxOpps>, kMaxMappings> relative_{};
+  Points points_;
 };
 
 }  // namespace reins::policies

@@ -123,6 +123,10 @@ Result<ObservationSpec> unpack_observation(const Value& map, std::string_view wh
 
 // -- network
 
+bool is_count(const Value& value, std::int64_t high) noexcept {
+  return value.integer() != nullptr && *value.integer() >= 0 && *value.integer() <= high;
+}
+
 Value pack_network(const PolicyNetwork& network) {
   Value::Map layers;
   for (std::size_t i = 0; i < kLayers; ++i) {
@@ -131,12 +135,17 @@ Value pack_network(const PolicyNetwork& network) {
                    Value::Map{{"weight", floats(layer.weight)}, {"bias", floats(layer.bias)}});
   }
   const NetworkShape& s = network.shape;
+  Value::Array reach;
+  for (std::size_t m = 0; m < s.mappings; ++m) {
+    for (std::size_t o = 0; o < s.opps; ++o) reach.emplace_back(static_cast<std::int64_t>(network.reach[m][o]));
+  }
   return Value(Value::Map{{"features", static_cast<std::int64_t>(s.features)},
                           {"trunk", static_cast<std::int64_t>(s.trunk)},
                           {"head", static_cast<std::int64_t>(s.head)},
                           {"mappings", static_cast<std::int64_t>(s.mappings)},
                           {"levels", static_cast<std::int64_t>(s.levels)},
                           {"opps", static_cast<std::int64_t>(s.opps)},
+                          {"reach", std::move(reach)},
                           {"layers", std::move(layers)}});
 }
 
@@ -149,6 +158,14 @@ Result<PolicyNetwork> unpack_network(const Value& map, std::string_view where) {
   REINS_ASSIGN(shape.levels, count_at(map, "levels", kMaxLevels, where));
   REINS_ASSIGN(shape.opps, count_at(map, "opps", kMaxOpps, where));
   PolicyNetwork network = PolicyNetwork::zeros(shape);
+  REINS_ASSIGN(const Value::Array* reach, map.array_at("reach", where));
+  if (reach->size() != shape.mappings * shape.opps ||
+      !std::all_of(reach->begin(), reach->end(), [](const Value& v) { return is_count(v, kMaxFeatures); })) {
+    return fail(ErrorKind::kGarbled, "the table of reaches is not as it should be", where);
+  }
+  for (std::size_t i = 0; i < reach->size(); ++i) {
+    network.reach[i / shape.opps][i % shape.opps] = static_cast<std::uint8_t>(*(*reach)[i].integer());
+  }
   REINS_ASSIGN(const Value* layers, map.map_at("layers", where));
   for (std::size_t i = 0; i < kLayers; ++i) {
     DenseLayer& layer = network.layers[i];
@@ -168,8 +185,12 @@ bool fits(const ActionMask& mask, const ActionSpace& space) noexcept {
   };
   if (!within(mask.mappings, space.mappings.size()) || !within(mask.levels, space.levels)) return false;
   for (std::size_t m = 0; m < kMaxMappings; ++m) {
-    if (m >= space.mappings.size() ? mask.opps[m] != 0 : !within(mask.opps[m], space.mappings[m].freq_khz.size()))
-      return false;
+    if (m >= space.mappings.size()) {
+      if (mask.opps[m] != 0 || mask.park[m] != 0) return false;
+      continue;
+    }
+    const std::size_t points = space.mappings[m].freq_khz.size();
+    if (!within(mask.opps[m], points) || (mask.park[m] != 0 && !within(mask.park[m], points))) return false;
   }
   return true;
 }
@@ -177,13 +198,15 @@ bool fits(const ActionMask& mask, const ActionSpace& space) noexcept {
 Value pack_examples(const std::vector<PolicyExample>& examples) {
   Value::Array all;
   for (const PolicyExample& example : examples) {
-    Value::Array opps;
+    Value::Array opps, park;
     for (const std::uint64_t bits : example.mask.opps) opps.emplace_back(bits);
+    for (const std::uint64_t bits : example.mask.park) park.emplace_back(bits);
     const HeadChoice& c = example.choice;
     all.emplace_back(Value::Map{{"features", floats(example.features)},
                                 {"mappings", static_cast<std::int64_t>(example.mask.mappings)},
                                 {"levels", static_cast<std::int64_t>(example.mask.levels)},
                                 {"opps", std::move(opps)},
+                                {"park", std::move(park)},
                                 {"choice", Value::Array{c.mapping, c.level, c.opp, c.park}}});
   }
   return Value(std::move(all));
@@ -197,17 +220,20 @@ Result<PolicyExample> unpack_example(const Value& entry, const PolicyFile& file,
   example.mask.mappings = static_cast<std::uint32_t>(mappings);
   example.mask.levels = static_cast<std::uint32_t>(levels);
   REINS_ASSIGN(const Value::Array* opps, entry.array_at("opps", where));
+  REINS_ASSIGN(const Value::Array* park, entry.array_at("park", where));
   REINS_ASSIGN(const Value::Array* choice, entry.array_at("choice", where));
-  const auto small = [](const Value& v, std::int64_t high) {
-    return v.integer() != nullptr && *v.integer() >= 0 && *v.integer() <= high;
+  const auto all_within = [](const Value::Array& values, std::size_t size, std::int64_t high) {
+    return values.size() == size &&
+           std::all_of(values.begin(), values.end(), [high](const Value& v) { return is_count(v, high); });
   };
-  if (opps->size() != kMaxMappings || choice->size() != 4 ||
-      !std::all_of(opps->begin(), opps->end(), [&](const Value& v) { return small(v, 0xffffffff); }) ||
-      !std::all_of(choice->begin(), choice->end(), [&](const Value& v) { return small(v, 0xff); })) {
+  if (!all_within(*opps, kMaxMappings, 0xffffffff) || !all_within(*park, kMaxMappings, 0xffffffff) ||
+      !all_within(*choice, 4, 0xff)) {
     return fail(ErrorKind::kGarbled, "an example of the policy is not as it should be", where);
   }
-  for (std::size_t m = 0; m < kMaxMappings; ++m)
+  for (std::size_t m = 0; m < kMaxMappings; ++m) {
     example.mask.opps[m] = static_cast<std::uint64_t>(*(*opps)[m].integer());
+    example.mask.park[m] = static_cast<std::uint64_t>(*(*park)[m].integer());
+  }
   const auto at = [&](std::size_t i) { return static_cast<std::uint8_t>(*(*choice)[i].integer()); };
   example.choice = {at(0), at(1), at(2), at(3)};
   return example;

@@ -12,7 +12,7 @@
 
 namespace reins::policies {
 
-inline constexpr int kPolicySchema = 1;
+inline constexpr int kPolicySchema = 2;
 
 /// Where a policy comes from.
 struct TrainingFacts {

@@ -10,6 +10,7 @@ namespace {
 
 struct Size {
   std::size_t in, out;
+  bool bias = true;
 };
 
 Size size_of(LayerName name, const NetworkShape& s) noexcept {
@@ -36,6 +37,8 @@ Size size_of(LayerName name, const NetworkShape& s) noexcept {
       return {s.head, s.opps};
     case LayerName::kValueOut:
       return {s.head, 1};
+    case LayerName::kOppReach:
+      return {1, s.opps, false};
   }
   return {0, 0};
 }
@@ -45,7 +48,7 @@ Size size_of(LayerName name, const NetworkShape& s) noexcept {
 std::string_view name_of(LayerName layer) noexcept {
   constexpr std::array<std::string_view, kLayers> kNames = {
       "trunk1",      "trunk2",    "mapping_hidden", "level_hidden", "opp_hidden", "park_hidden",
-      "mapping_out", "level_out", "opp_out",        "park_out",     "value_out"};
+      "mapping_out", "level_out", "opp_out",        "park_out",     "value_out",  "opp_reach"};
   return kNames[static_cast<std::size_t>(layer)];
 }
 
@@ -73,24 +76,30 @@ Status NetworkShape::check() const {
   return {};
 }
 
-PolicyNetwork PolicyNetwork::zeros(const NetworkShape& shape) {
+PolicyNetwork PolicyNetwork::zeros(const NetworkShape& shape, const ReachTable& reach) {
   PolicyNetwork network;
   network.shape = shape;
+  network.reach = reach;
   for (std::size_t i = 0; i < kLayers; ++i) {
     const Size size = size_of(static_cast<LayerName>(i), shape);
-    network.layers[i] = {size.in, size.out, std::vector<float>(size.in * size.out), std::vector<float>(size.out)};
+    network.layers[i] = {size.in, size.out, std::vector<float>(size.in * size.out),
+                         std::vector<float>(size.bias ? size.out : 0)};
   }
   return network;
 }
 
 Status PolicyNetwork::check() const {
   REINS_TRY(shape.check());
+  for (const auto& points : reach) {
+    if (std::any_of(points.begin(), points.end(), [this](std::uint8_t feature) { return feature > shape.features; }))
+      return fail(ErrorKind::kGarbled, "names a feature that there is not", "reach of the policy network");
+  }
   for (std::size_t i = 0; i < kLayers; ++i) {
     const DenseLayer& layer = layers[i];
     const std::string where = "layer " + std::string(name_of(static_cast<LayerName>(i)));
     const Size size = size_of(static_cast<LayerName>(i), shape);
     if (layer.in != size.in || layer.out != size.out || layer.weight.size() != size.in * size.out ||
-        layer.bias.size() != size.out) {
+        layer.bias.size() != (size.bias ? size.out : 0)) {
       return fail(ErrorKind::kGarbled, "its size does not follow from the network's shape", where);
     }
     const auto finite = [](float w) { return std::isfinite(w); };

@@ -1,5 +1,6 @@
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -100,11 +101,21 @@ std::vector<float> features(std::size_t count, Rng& rng) {
   return x;
 }
 
+/// Any of the features for most points, none for the rest.
+policies::ReachTable any_reach(std::size_t features) {
+  policies::ReachTable reach{};
+  Rng rng(8);
+  for (auto& points : reach) {
+    for (auto& feature : points) feature = static_cast<std::uint8_t>(rng.below(features + 1));
+  }
+  return reach;
+}
+
 TEST(Dqn, FastForwardPassIsTorchsForwardPass) {
   const policies::ActionSpace space = toy_space({5, 19, 13}, 4);
   DqnConfig config;
   config.trunk = 128;
-  const auto dqn = Dqn::make(config, 23, space);
+  const auto dqn = Dqn::make(config, 23, space, any_reach(23));
   ASSERT_OK(dqn);
   const auto forward = policies::NetworkForward::make((*dqn)->network(), space);
   ASSERT_OK(forward);
@@ -201,19 +212,24 @@ void learn_from_noise(Dqn& dqn, const policies::ActionMask& mask, Rng& rng) {
 }
 
 TEST(Dqn, KeepsWhatAHeadMayNotSeeAtZero) {
-  // A forbidden weight that learnt would be in torch's forward pass but not in the frozen policy's.
+  // A forbidden weight that learnt would be in torch's forward pass but not in the frozen policy's; and what each point
+  // adds times its reach is learnt outside of torch.
   const policies::ActionSpace space = toy_space({4, 6}, 3);
   DqnConfig config;
   config.learn_start = 32;
   config.batch = 32;
-  auto dqn = Dqn::make(config, 2, space);
+  auto dqn = Dqn::make(config, 2, space, any_reach(2));
   ASSERT_OK(dqn);
   Rng rng(2);
   const policies::ActionMask mask = full_mask(space);
   for (int i = 0; i < 400; ++i) {
     ASSERT_NO_FATAL_FAILURE(learn_from_noise(**dqn, mask, rng));
   }
-  const auto forward = policies::NetworkForward::make((*dqn)->network(), space);
+  const policies::PolicyNetwork network = (*dqn)->network();
+  EXPECT_EQ(network.reach, any_reach(2));
+  const auto& by_reach = network[policies::LayerName::kOppReach].weight;
+  EXPECT_GT(std::count_if(by_reach.begin(), by_reach.end(), [](float w) { return w != 0; }), 3) << "they have learnt";
+  const auto forward = policies::NetworkForward::make(network, space);
   ASSERT_OK(forward);
   for (int i = 0; i < 50; ++i) {
     const std::vector<float> x = features(2, rng);

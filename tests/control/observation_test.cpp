@@ -68,6 +68,75 @@ TEST_F(ObservationTest, MasksFollowCapsAndFloor) {
   EXPECT_EQ(observation_.mask.opps[1], 0b11111U);
 }
 
+TEST_F(ObservationTest, ParksWhereTheProfileSaysThatRestingCostsLeast) {
+  facts().cap = {2, 4, 0, 0};
+  builder_.fill(observation_);
+  EXPECT_EQ(observation_.mask.park[0], 0b1U);
+  EXPECT_EQ(observation_.mask.park[2], 0b1U);
+
+  MadeUp other;
+  for (const auto& [opp, watts] : {std::pair{0, 0.40}, {1, 0.30}, {2, 0.303}, {3, 0.31}, {4, 0.5}})
+    other.profile.set_idle({MappingId(2), OppId(opp), watts});
+  const ObservationBuilder builder(other.board, other.space, other.profile);
+  builder.fill(observation_);
+  EXPECT_EQ(observation_.mask.park[2], 0b00110U) << "one per cent is within the measurement, three are not";
+  facts().cap = {2, 0, 0, 0};
+  builder.fill(observation_);
+  EXPECT_EQ(observation_.mask.parks(2), 0b00001U) << "none of the two is allowed: what is";
+
+  const MadeUp blind(false);
+  const ObservationBuilder no_energy(blind.board, blind.space, blind.profile);
+  facts().cap = {2, 4, 0, 0};
+  no_energy.fill(observation_);
+  EXPECT_EQ(observation_.mask.park[2], 0U);
+  EXPECT_EQ(observation_.mask.parks(2), 0b11111U);
+}
+
+TEST_F(ObservationTest, NamesTheFeatureThatSaysWhetherAPointKeepsThePace) {
+  const auto& table = builder_.spec().features;
+  for (std::size_t m = 0; m < world_.space.mappings.size(); ++m) {
+    for (std::size_t o = 0; o < world_.space.opps(MappingId(m)); ++o) {
+      const std::size_t feature = builder_.reach()[m][o];
+      ASSERT_TRUE(feature >= 1 && feature <= table.size());
+      EXPECT_EQ(table[feature - 1].name, "keeps." + world_.space.mappings[m].name + "." + std::to_string(o + 1));
+    }
+    EXPECT_EQ(builder_.reach()[m][world_.space.opps(MappingId(m))], 0);
+  }
+}
+
+TEST(Observation, GivesAPointWithoutARungThatOfTheNextSlowerOne) {
+  // Six mappings: sixteen rungs each, for twenty points.
+  boards::Board board = testing::small_board();
+  auto& big = board.clusters[1];
+  const boards::OperatingPoint top = big.opps.back();
+  big.opps.clear();
+  for (int i = 1; i <= 20; ++i) {
+    big.opps.push_back(top);
+    big.opps.back().freq_khz = 100'000 * i;
+  }
+  const auto mapping = board.mappings.back();
+  while (board.mappings.size() < 6) {
+    board.mappings.push_back(mapping);
+    board.mappings.back().name += std::to_string(board.mappings.size());
+  }
+  const auto space = policies::ActionSpace::make(board, 3);
+  ASSERT_OK(space);
+  const policies::Profile profile(*space);
+  const ObservationBuilder builder(board, *space, profile);
+  const auto& reach = builder.reach()[5];
+  std::set<int> rungs;
+  for (int o = 0; o < 20; ++o) {
+    const std::string& name = builder.spec().features[reach[static_cast<std::size_t>(o)] - 1U].name;
+    const int point = std::stoi(name.substr(name.rfind('.') + 1));
+    EXPECT_LE(point, o + 1);
+    EXPECT_GE(point, o);
+    rungs.insert(point);
+  }
+  EXPECT_EQ(rungs.size(), 16U);
+  EXPECT_EQ(*rungs.begin(), 1);
+  EXPECT_EQ(*rungs.rbegin(), 20);
+}
+
 TEST(Observation, MasksWhatWasNotMeasured) {
   MadeUp world;
   policies::Profile partly(world.space);

@@ -54,8 +54,16 @@ HeadValues plain_values(const PolicyNetwork& n, const ActionSpace& space, const 
   all.value = plain_dense(n[LayerName::kValueOut], m)[0];
   put(plain_dense(n[LayerName::kLevelOut], head(LayerName::kLevelHidden, with({mapping}))), all.level);
   put(plain_dense(n[LayerName::kOppOut], head(LayerName::kOppHidden, with({mapping, level}))), all.opp);
-  const std::vector<float> frequency = {space.mappings[c.mapping].relative[c.opp]};
-  put(plain_dense(n[LayerName::kParkOut], head(LayerName::kParkHidden, with({mapping, level, frequency}))), all.park);
+  const auto reached = [&](std::size_t o) {
+    const std::size_t feature = n.reach[c.mapping][o];
+    return feature != 0 ? x[feature - 1] : 0.0F;
+  };
+  for (std::size_t o = 0; o < n.shape.opps; ++o) all.opp[o] += n[LayerName::kOppReach].weight[o] * reached(o);
+  std::vector<float> of_point(2 + n.shape.opps);
+  of_point[0] = space.mappings[c.mapping].relative[c.opp];
+  of_point[1] = reached(c.opp);
+  of_point[2 + c.opp] = 1;
+  put(plain_dense(n[LayerName::kParkOut], head(LayerName::kParkHidden, with({mapping, level, of_point}))), all.park);
   return all;
 }
 
@@ -92,7 +100,7 @@ TEST(NetworkForward, GivesThePlainForwardPassToTheLastBit) {
       ASSERT_EQ(c.mapping, best(want.mapping, mask.mappings));
       ASSERT_EQ(c.level, best(want.level, mask.levels));
       ASSERT_EQ(c.opp, best(want.opp, mask.opps[c.mapping]));
-      ASSERT_EQ(c.park, best(want.park, mask.opps[c.mapping]));
+      ASSERT_EQ(c.park, best(want.park, mask.parks(c.mapping)));
     }
   }
 }
@@ -111,9 +119,17 @@ TEST(NetworkForward, RespectsEveryMaskGreedyOrDrawn) {
     }
     const HeadChoice c = forward->choose(random_features(12, rng), mask, draws);
     const Action a = action_of(c);
-    ASSERT_TRUE(mask.allows(a.mapping) && mask.allows(a.level) && mask.allows(a.mapping, a.opp) &&
-                mask.allows(a.mapping, a.park));
+    ASSERT_TRUE(mask.allows(a.mapping) && mask.allows(a.level) && mask.allows(a.mapping, a.opp));
+    ASSERT_TRUE(((mask.parks(c.mapping) >> c.park) & 1U) != 0);
   }
+}
+
+TEST(ActionMask, ParksWhereRestingCostsLeast) {
+  ActionMask mask;
+  mask.opps = {0b11111, 0b111};
+  mask.park = {0b00001, 0};
+  EXPECT_EQ(mask.parks(0), 0b00001U);
+  EXPECT_EQ(mask.parks(1), 0b111U) << "not known: anywhere";
 }
 
 TEST(NetworkForward, TakesTheDrawnChoiceInsteadOfTheBestOne) {
@@ -193,8 +209,8 @@ TEST(Binding, MovesAPolicyToASisterBoardBySlotAndRelativeFrequency) {
   for (int i = 0; i < 5000; ++i) {
     const ActionMask mask = random_mask(to, rng);
     const Action a = here->decide(random_features(3, rng), mask);
-    ASSERT_TRUE(mask.allows(a.mapping) && mask.allows(a.level) && mask.allows(a.mapping, a.opp) &&
-                mask.allows(a.mapping, a.park));
+    ASSERT_TRUE(mask.allows(a.mapping) && mask.allows(a.level) && mask.allows(a.mapping, a.opp));
+    ASSERT_TRUE(((mask.parks(a.mapping.index()) >> a.park.index()) & 1U) != 0);
     ASSERT_TRUE(a.mapping != MappingId(1) || mask.mappings == 0b010)
         << "the mapping without counterpart was not forced";
   }

@@ -80,10 +80,10 @@ TEST(PolicyFile, TellsAStrangersFileAnotherSchemaAndAMissingOneApart) {
               IsError(ErrorKind::kMismatch, HasSubstr("schema 99")));
   EXPECT_THAT(read_policy("/nonexistent/x.policy"), IsError(ErrorKind::kNotFound, HasSubstr("x.policy")));
   const std::string body = pack(Value::Map{{"space", 1}});
-  EXPECT_THAT(
-      parse_policy(pack(Value::Array{"reins-policy", 1, static_cast<std::int64_t>(crc32(body)), Value::Binary{body}}),
-                   "p"),
-      IsError(ErrorKind::kGarbled, Not(HasSubstr("checksum"))));
+  EXPECT_THAT(parse_policy(pack(Value::Array{"reins-policy", kPolicySchema, static_cast<std::int64_t>(crc32(body)),
+                                             Value::Binary{body}}),
+                           "p"),
+              IsError(ErrorKind::kGarbled, Not(HasSubstr("checksum"))));
 }
 
 TEST(PolicyFile, RefusesADecisionThatComesOutOtherwise) {
@@ -108,7 +108,7 @@ TEST(PolicyFile, RefusesADecisionThatComesOutOtherwise) {
   examples[0] = example;
   map["examples"] = examples;
   const std::string changed = pack(map);
-  EXPECT_THAT(parse_policy(pack(Value::Array{"reins-policy", 1, static_cast<std::int64_t>(crc32(changed)),
+  EXPECT_THAT(parse_policy(pack(Value::Array{"reins-policy", kPolicySchema, static_cast<std::int64_t>(crc32(changed)),
                                              Value::Binary{changed}}),
                            "p"),
               IsError(ErrorKind::kMismatch, HasSubstr("example 1")));

@@ -18,6 +18,10 @@ inline policies::PolicyNetwork random_network(const policies::NetworkShape& shap
     for (float& w : layer.weight) w = static_cast<float>(sigma * rng.normal());
     for (float& b : layer.bias) b = static_cast<float>(0.1 * rng.normal());
   }
+  for (std::size_t m = 0; m < shape.mappings; ++m) {
+    for (std::size_t o = 0; o < shape.opps; ++o)
+      network.reach[m][o] = static_cast<std::uint8_t>(rng.below(shape.features + 1));
+  }
   return network;
 }
 
@@ -37,7 +41,10 @@ inline policies::ActionMask random_mask(const policies::ActionSpace& space, Rng&
   policies::ActionMask mask;
   mask.mappings = static_cast<std::uint32_t>(bits(space.mappings.size()));
   mask.levels = static_cast<std::uint32_t>(bits(space.levels));
-  for (std::size_t m = 0; m < space.mappings.size(); ++m) mask.opps[m] = bits(space.opps(MappingId(m)));
+  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+    mask.opps[m] = bits(space.opps(MappingId(m)));
+    if (rng.below(2) == 0) mask.park[m] = bits(space.opps(MappingId(m))) & mask.opps[m];
+  }
   return mask;
 }
 
