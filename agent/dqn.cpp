@@ -598,8 +598,9 @@ Status Dqn::resume(const std::filesystem::path& path) {
       return std::string(static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.numel()));
     };
     const auto other = [&] {
-      return fail(ErrorKind::kMismatch, "the checkpoint is of a run with another board or observation", path.native(),
-                  "resume with what it was made with");
+      return fail(ErrorKind::kMismatch,
+                  "the checkpoint is of a run with another board or observation, or of another version of this program",
+                  path.native(), "resume with what it was made with");
     };
     const std::string counted = read("counters"), params = read("params"), target = read("target"),
                       average = read("average"), first = read("first"), second = read("second");

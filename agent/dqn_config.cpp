@@ -19,7 +19,7 @@ std::span<const DqnConfig::Field> DqnConfig::fields() noexcept {
       Field{"learning_rate_end", &C::learning_rate_end, 0, 1,
             "Adam's, at `steps`, linear between: the last gaps are small"},
       Field{"batch", &C::batch, 1, 4096, "transitions an update"},
-      Field{"replay_capacity", &C::replay_capacity, 1, 1e7, "transitions kept; about 10 O + 160 bytes each"},
+      Field{"replay_capacity", &C::replay_capacity, 1, 1e7, "transitions kept; about 8 O + 290 bytes each"},
       Field{"learn_start", &C::learn_start, 1, 1e7, "transitions before the first update"},
       Field{"learn_every", &C::learn_every, 1, 1e4, "environment steps an update"},
       Field{"target_period", &C::target_period, 1, 1e6, "updates between moves of the target network"},

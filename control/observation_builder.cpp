@@ -170,7 +170,8 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
     // Below the lowest point that was measured there is nothing to offer: a cap there holds as far as it can.
     if (mask.opps[m] == 0) mask.opps[m] = measured_[m] & (~measured_[m] + 1);
     if (mask.opps[m] == 0) mask.mappings &= ~(1U << m);
-    mask.park[m] = park_[m] & mask.opps[m];
+    // Not known, or not allowed: the lowest, which never rests at more than another.
+    mask.park[m] = (park_[m] & mask.opps[m]) != 0 ? park_[m] & mask.opps[m] : mask.opps[m] & (~mask.opps[m] + 1);
   }
 
   Writer out(observation);

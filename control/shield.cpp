@@ -132,7 +132,7 @@ Admission Shield::admit(const policies::Observation& observation, const policies
     // A park point is an index into the mapping's own cluster.
     const std::uint64_t parks = mask.parks(action.mapping.index());
     if (action.mapping != wanted.mapping || ((parks >> action.park.index()) & 1U) == 0)
-      action.park = OppId(std::countr_zero(parks));
+      action.park = OppId(parks != 0 ? std::countr_zero(parks) : 0);  // none: a mapping that the mask does not offer
   }
   return {action, !(action == wanted)};
 }

@@ -64,7 +64,8 @@ struct ActionMask {
   std::uint32_t mappings = 0;
   std::uint32_t levels = 0;
   std::array<std::uint64_t, kMaxMappings> opps{};  ///< per mapping
-  std::array<std::uint64_t, kMaxMappings> park{};  ///< per mapping: points that rest at the least power; 0: not known
+  std::array<std::uint64_t, kMaxMappings>
+      park{};  ///< per mapping: points that rest at the least power; 0: any of `opps`
 
   bool allows(MappingId m) const noexcept { return ((mappings >> m.index()) & 1U) != 0; }
   bool allows(LevelId l) const noexcept { return ((levels >> l.index()) & 1U) != 0; }

@@ -53,8 +53,8 @@ class Writer {
 };
 
 constexpr const char* kTypes = R"(
-/* Bit i set: choice i is allowed. Leave no dimension empty. `park`: the points that rest at the least power; 0: not known,
- * any of `opps` will do. */
+/* Bit i set: choice i is allowed. Leave no dimension empty. `park`: the points that rest at the least power by the
+ * profile, the lowest of `opps` where that is not known; 0 stands for all of `opps`, which few policies have learnt. */
 typedef struct {
   uint32_t mappings;
   uint32_t levels;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 
@@ -26,6 +27,16 @@ int nearest_allowed(std::uint64_t mask, int wanted) noexcept {
     if (down >= 0 && ((mask >> down) & 1U) != 0) return down;
   }
   return 0;
+}
+
+/// "keeps.<mapping>.<point>", in parts; point 0 for every other name.
+std::pair<std::string, std::size_t> point_of(const std::string& feature) {
+  constexpr std::string_view kLadder = "keeps.";
+  const std::size_t dot = feature.rfind('.');
+  std::size_t point = 0;
+  if (feature.starts_with(kLadder) && dot > kLadder.size())
+    std::from_chars(feature.data() + dot + 1, feature.data() + feature.size(), point);
+  return {point != 0 ? feature.substr(kLadder.size(), dot - kLadder.size()) : "", point};
 }
 
 void note(std::string* notes, const std::string& clause) {
@@ -77,8 +88,22 @@ Result<Binding> Binding::sister(const ActionSpace& from, const ObservationSpec& 
     return fail(ErrorKind::kMismatch, "no mapping slot in common with board " + from.board, where,
                 "train a policy for this board");
   }
+  // A point's rung in the ladder is that of the point it is bound to, or of the next slower one that has one.
+  const auto counterpart = [&](FeatureSpec wanted) {
+    const auto [mapping, point] = point_of(wanted.name);
+    for (std::size_t m = 0; point != 0 && m < to.mappings.size(); ++m) {
+      if (to.mappings[m].name != mapping || binding.from_of_[m] < 0 || point > binding.opps_from_[m]) continue;
+      std::size_t best = 0;
+      for (const FeatureSpec& here : to_table.features) {
+        const auto [name, rung] = point_of(here.name);
+        if (name == mapping && rung <= binding.opp_to_[m][point - 1] + 1U) best = std::max(best, rung);
+      }
+      if (best != 0) wanted.name = "keeps." + mapping + "." + std::to_string(best);
+    }
+    return wanted;
+  };
   for (std::size_t f = 0; f < from_table.size(); ++f) {
-    const FeatureSpec& wanted = from_table.features[f];
+    const FeatureSpec wanted = counterpart(from_table.features[f]);
     const auto here = std::find_if(to_table.features.begin(), to_table.features.end(),
                                    [&](const FeatureSpec& feature) { return feature.name == wanted.name; });
     if (here == to_table.features.end() || !(*here == wanted)) {

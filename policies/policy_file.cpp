@@ -314,10 +314,11 @@ Result<PolicyFile> parse_policy(std::string_view bytes, std::string_view where) 
     return cut();
   if ((*parts)[1].integer() == nullptr) return cut();
   if (*(*parts)[1].integer() != kPolicySchema) {
+    const bool older = *(*parts)[1].integer() < kPolicySchema;
     return fail(ErrorKind::kMismatch,
                 "policy schema " + std::to_string(*(*parts)[1].integer()) + ", this program reads schema " +
                     std::to_string(kPolicySchema),
-                where, "freeze the policy again with this program");
+                where, older ? "train it anew with this program" : "use the program that froze it");
   }
   const std::string* body = (*parts)[3].binary();
   if ((*parts)[2].integer() == nullptr || body == nullptr || pack(*outer) != bytes) return cut();

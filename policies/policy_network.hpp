@@ -74,7 +74,8 @@ struct PolicyNetwork {
   static PolicyNetwork zeros(const NetworkShape& shape, const ReachTable& reach = {});
   DenseLayer& operator[](LayerName name) noexcept { return layers[static_cast<std::size_t>(name)]; }
   const DenseLayer& operator[](LayerName name) const noexcept { return layers[static_cast<std::size_t>(name)]; }
-  /// Errors: unsupported (shape), garbled (a layer's size does not follow from the shape, a weight is not finite).
+  /// Errors: unsupported (shape), garbled (a layer's size does not follow from the shape, a weight is not finite, a
+  /// reach names no feature).
   Status check() const;
   std::size_t parameters() const noexcept;
   friend bool operator==(const PolicyNetwork&, const PolicyNetwork&) noexcept = default;

@@ -82,14 +82,13 @@ TEST_F(ObservationTest, ParksWhereTheProfileSaysThatRestingCostsLeast) {
   EXPECT_EQ(observation_.mask.park[2], 0b00110U) << "one per cent is within the measurement, three are not";
   facts().cap = {2, 0, 0, 0};
   builder.fill(observation_);
-  EXPECT_EQ(observation_.mask.parks(2), 0b00001U) << "none of the two is allowed: what is";
+  EXPECT_EQ(observation_.mask.park[2], 0b00001U) << "none of the two is allowed: what is";
 
   const MadeUp blind(false);
   const ObservationBuilder no_energy(blind.board, blind.space, blind.profile);
   facts().cap = {2, 4, 0, 0};
   no_energy.fill(observation_);
-  EXPECT_EQ(observation_.mask.park[2], 0U);
-  EXPECT_EQ(observation_.mask.parks(2), 0b11111U);
+  EXPECT_EQ(observation_.mask.park[2], 0b00001U) << "not known: the lowest";
 }
 
 TEST_F(ObservationTest, NamesTheFeatureThatSaysWhetherAPointKeepsThePace) {

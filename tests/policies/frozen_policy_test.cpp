@@ -232,5 +232,44 @@ TEST(Binding, RefusesBoardsThatShareNothing) {
   EXPECT_THAT(Binding::sister(from, table, to, table), IsError(ErrorKind::kMismatch, HasSubstr("levels")));
 }
 
+TEST(Binding, ReadsTheRungOfThePointThatAPointIsBoundTo) {
+  const ActionSpace from = small_space();
+  ActionSpace to = from;
+  to.board = "sister";
+  const std::size_t big = 2, points = from.mappings[big].freq_khz.size();
+  to.mappings[big].freq_khz.clear();
+  for (std::size_t i = 1; i <= 2 * points; ++i)
+    to.mappings[big].freq_khz.push_back(static_cast<std::int64_t>(i) * 1000);
+  to.mappings[big].relative = relative_capacity(to.mappings[big].freq_khz);
+  const auto table = [&](std::size_t count) {
+    ObservationSpec spec;
+    for (std::size_t i = 1; i <= count; ++i)
+      spec.features.push_back({"keeps." + from.mappings[big].name + "." + std::to_string(i), "1", "", false});
+    return spec;
+  };
+  const auto binding = Binding::sister(from, table(points), to, table(2 * points));
+  ASSERT_OK(binding);
+
+  // All weights zero but the reach of the points: the fastest that keeps the pace is wanted.
+  PolicyNetwork network = PolicyNetwork::zeros(NetworkShape::of(points, from));
+  network[LayerName::kMappingOut].bias[big] = 1;
+  for (std::size_t o = 0; o < points; ++o) {
+    network.reach[big][o] = static_cast<std::uint8_t>(o + 1);
+    network[LayerName::kOppReach].weight[o] = static_cast<float>(points - o);
+  }
+  const auto policy = FrozenPolicy::make(network, from, *binding);
+  ASSERT_OK(policy);
+  ActionMask mask;
+  mask.mappings = 0b111;
+  mask.levels = 0b111;
+  for (std::size_t m = 0; m < 3; ++m) mask.opps[m] = (std::uint64_t{1} << to.opps(MappingId(m))) - 1;
+  for (std::size_t needed = 0; needed < points; ++needed) {
+    // Point `needed` of the policy's board is point 2 * needed + 1 here, the slowest that keeps the pace.
+    std::vector<float> features(2 * points);
+    for (std::size_t o = 2 * needed + 1; o < 2 * points; ++o) features[o] = 1;
+    EXPECT_EQ(policy->decide(features, mask).opp, OppId(2 * needed + 1));
+  }
+}
+
 }  // namespace
 }  // namespace reins::policies

@@ -77,7 +77,9 @@ TEST(PolicyFile, TellsAStrangersFileAnotherSchemaAndAMissingOneApart) {
   EXPECT_THAT(parse_policy("\x89PNG\r\n\x1a\nwhatever it is", "p"),
               IsError(ErrorKind::kGarbled, HasSubstr("not a Reins policy file")));
   EXPECT_THAT(parse_policy(pack(Value::Array{"reins-policy", 99, 0, Value::Binary{"x"}}), "p"),
-              IsError(ErrorKind::kMismatch, HasSubstr("schema 99")));
+              IsError(ErrorKind::kMismatch, AllOf(HasSubstr("schema 99"), HasSubstr("the program that froze it"))));
+  EXPECT_THAT(parse_policy(pack(Value::Array{"reins-policy", 1, 0, Value::Binary{"x"}}), "p"),
+              IsError(ErrorKind::kMismatch, AllOf(HasSubstr("schema 1"), HasSubstr("train it anew"))));
   EXPECT_THAT(read_policy("/nonexistent/x.policy"), IsError(ErrorKind::kNotFound, HasSubstr("x.policy")));
   const std::string body = pack(Value::Map{{"space", 1}});
   EXPECT_THAT(parse_policy(pack(Value::Array{"reins-policy", kPolicySchema, static_cast<std::int64_t>(crc32(body)),
@@ -127,6 +129,43 @@ TEST(PolicyFile, WantsExamplesThatFit) {
   file = decided();
   file.observation.features.pop_back();
   EXPECT_THAT(format_policy(file), IsError(ErrorKind::kGarbled, HasSubstr("observation table")));
+}
+
+TEST(PolicyFile, RefusesAReachOrAParkPointThatThereIsNot) {
+  PolicyFile file = decided();
+  file.network.reach[0][0] = static_cast<std::uint8_t>(file.network.shape.features + 1);
+  EXPECT_THAT(format_policy(file), IsError(ErrorKind::kGarbled, HasSubstr("reach")));
+  file = decided();
+  file.examples[0].mask.park[0] = std::uint64_t{1} << file.space.mappings[0].freq_khz.size();
+  EXPECT_THAT(decide_examples(file), IsError(ErrorKind::kUsage, HasSubstr("mask")));
+
+  // The same with every checksum right.
+  const auto good = format_policy(decided());
+  ASSERT_OK(good);
+  const auto outer = unpack(*good, "p");
+  ASSERT_OK(outer);
+  const auto body = unpack(*(*outer->array())[3].binary(), "p");
+  ASSERT_OK(body);
+  const auto with_reach = [&](Value::Array reach) {
+    Value::Map map = *body->map();
+    Value::Map network = *map["network"].map();
+    network["reach"] = std::move(reach);
+    map["network"] = network;
+    const std::string bytes = pack(map);
+    return parse_policy(pack(Value::Array{"reins-policy", kPolicySchema, static_cast<std::int64_t>(crc32(bytes)),
+                                          Value::Binary{bytes}}),
+                        "p");
+  };
+  const Value::Array reach = *body->map()->at("network").map()->at("reach").array();
+  EXPECT_OK(with_reach(reach));
+  Value::Array changed = reach;
+  changed.pop_back();
+  EXPECT_THAT(with_reach(changed), IsError(ErrorKind::kGarbled, HasSubstr("reach")));
+  for (const std::int64_t feature : {-1L, 255L, 1000L}) {
+    changed = reach;
+    changed[0] = Value(feature);
+    EXPECT_THAT(with_reach(changed), IsError(ErrorKind::kGarbled, HasSubstr("reach")));
+  }
 }
 
 TEST(PolicyFile, RefusesAnotherBoardUnlessTold) {
