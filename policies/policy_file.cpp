@@ -29,7 +29,7 @@ Result<std::vector<float>> floats_at(const Value& map, std::string_view key, std
                 where);
   }
   std::vector<float> values(count);
-  std::memcpy(values.data(), bytes.data(), bytes.size());
+  if (count > 0) std::memcpy(values.data(), bytes.data(), bytes.size());  // opp_reach has no bias
   return values;
 }
 
