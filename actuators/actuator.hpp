@@ -43,6 +43,13 @@ struct QuotaCpus {
 /// QuotaCpus. Where threads run is no setting here: each engine places its own workers (inference::Placement).
 using Setting = std::variant<FreqKhz, GovernorName, QuotaCpus>;
 
+/// What other programs have done to a control since it was first set here.
+struct Foreign {
+  std::uint64_t changes = 0;  ///< times that its governor or minimum was found other than it was left here
+  bool taken = false;         ///< it is so now: nothing is written here until both are given back
+  GovernorName governor;      ///< the one last seen
+};
+
 /// Threads: one instance, one thread. Owns its file descriptors. Goes -> restores.
 class Actuator {
  public:
@@ -52,8 +59,9 @@ class Actuator {
   /// The file, folder or call behind it, as people look for it.
   virtual std::string_view source() const noexcept = 0;
 
-  /// Puts `setting` in force and hands out what is in force then, rounded and capped as the kernel does.
-  /// The first call also saves what was found, and returns only once that is on disk; it allocates, no later one does.
+  /// Puts `setting` in force and hands out what is in force then, read back: rounded and capped as the kernel does.
+  /// The first call also saves what was found, and returns only once that is on disk. It allocates, as does the first
+  /// with another governor; no other one does.
   /// Errors: unsupported (another kind of setting), usage (a value it cannot take), denied, gone, busy (somebody else
   /// sets it), io.
   virtual Result<Setting> apply(const Setting& setting) noexcept = 0;
@@ -61,8 +69,8 @@ class Actuator {
   /// What is in force now. Never allocates.
   virtual Result<Setting> present() noexcept = 0;
 
-  /// Puts back what was found before the first apply(); nothing where there was none. May be called again, and apply()
-  /// after it.
+  /// Puts back what was found before the first apply(); nothing where there was none, and nothing over what another
+  /// program has put there since. May be called again, and apply() after it.
   virtual Status restore() noexcept = 0;
 };
 
@@ -78,6 +86,12 @@ class FrequencyActuator : public Actuator {
   virtual Result<std::int64_t> cap_khz() noexcept = 0;
   /// True where frequencies are set by min = max because the `userspace` governor is missing.
   virtual bool pins() const noexcept = 0;
+  /// Whether the control is as it was left here: one read each of governor, minimum and maximum. apply() looks too.
+  /// What another program has taken is left alone (apply: busy) until its governor and minimum are again as they were
+  /// left here. A maximum is no taking: it is kept to, as a cap.
+  virtual Result<Foreign> look() noexcept = 0;
+  /// What the last look saw.
+  virtual Foreign foreign() const noexcept = 0;
 };
 
 }  // namespace reins::actuators

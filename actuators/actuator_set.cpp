@@ -107,6 +107,18 @@ Result<Setting> ActuatorSet::apply(const ClusterSetting& wanted) noexcept {
               "the board file names no control for it");
 }
 
+std::optional<Foreign> ActuatorSet::look(ClusterId cluster) noexcept {
+  FrequencyActuator* const actuator = frequency(cluster);
+  if (actuator == nullptr) return std::nullopt;
+  const auto seen = actuator->look();
+  return seen ? *seen : actuator->foreign();
+}
+
+std::optional<Foreign> ActuatorSet::foreign(ClusterId cluster) const noexcept {
+  const FrequencyActuator* const actuator = frequency(cluster);
+  return actuator == nullptr ? std::nullopt : std::optional(actuator->foreign());
+}
+
 Status ActuatorSet::apply(std::span<const ClusterSetting> wanted, std::span<Setting> applied) noexcept {
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const auto done = apply(wanted[i]);

@@ -59,6 +59,10 @@ class ActuatorSet {
   /// Index of the highest operating point that caps allow now; none where the cluster has no control.
   std::optional<OppId> cap(ClusterId cluster) noexcept;
 
+  /// What other programs have done to the cluster's control; `look` reads it anew. None where it has none.
+  std::optional<Foreign> look(ClusterId cluster) noexcept;
+  std::optional<Foreign> foreign(ClusterId cluster) const noexcept;
+
   /// Cpu time of this process's control group, in cpus; 0: no limit. Only where a mapping of the board has a quota.
   Result<double> limit_cpus(double cpus) noexcept;
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 #include "core/file.hpp"
 #include "core/kernel_file.hpp"
@@ -34,7 +35,10 @@ Status check(const SavedValue& saved, std::string_view where) {
     return fail(ErrorKind::kUsage, "'" + saved.path.substr(0, 60) + "' is no control below sys/ that reins sets",
                 where);
   }
-  if (saved.value.size() > 4096 || std::any_of(saved.value.begin(), saved.value.end(), odd)) {
+  const auto no_line = [&odd](const std::string& text) {
+    return text.size() > 4096 || std::any_of(text.begin(), text.end(), odd);
+  };
+  if (no_line(saved.value) || no_line(saved.ours)) {
     return fail(ErrorKind::kUsage, "a saved value is not a single line of text", where);
   }
   return {};
@@ -60,8 +64,9 @@ Result<std::vector<SavedValue>> load(const std::filesystem::path& file) {
   for (const TomlTable& entry : entries) {
     REINS_ASSIGN(std::string path, entry.text("path"));
     REINS_ASSIGN(std::string value, entry.text("value"));
+    REINS_ASSIGN(std::string ours, entry.text_or("ours", ""));
     REINS_TRY(entry.reject_unknown());
-    saved.push_back({std::move(path), std::move(value)});
+    saved.push_back({std::move(path), std::move(value), std::move(ours)});
     REINS_TRY(check(saved.back(), entry.place("path")));
   }
   return saved;
@@ -89,8 +94,25 @@ Result<int> lock(const std::filesystem::path& file) {
   return fd;
 }
 
-Status put_back(const SavedValue& saved, const std::filesystem::path& root) {
+bool holds_word(std::string_view text, std::string_view word) {
+  while (!text.empty()) {
+    const std::size_t space = text.find(' ');
+    if (text.substr(0, space) == word) return true;
+    text = space == std::string_view::npos ? std::string_view{} : text.substr(space + 1);
+  }
+  return false;
+}
+
+/// `left`: what stays there instead, for it is neither the saved value nor the killed run's.
+Status put_back(const SavedValue& saved, const std::filesystem::path& root, std::string& left) {
   REINS_ASSIGN(const KernelFile file, KernelFile::open(root / saved.path, KernelFile::Access::kWrite, "run as root"));
+  if (!saved.ours.empty()) {
+    const std::string present = first_line(root / saved.path);
+    if (!present.empty() && present != saved.value && !holds_word(saved.ours, present)) {
+      left = present;
+      return {};
+    }
+  }
   return file.write(saved.value + "\n");
 }
 
@@ -106,7 +128,7 @@ RestoreReport put_all_back(const std::vector<SavedValue>& values, const std::fil
   for (int pass = 0; pass < 3 && !report.complete(); ++pass) {
     for (RestoreReport::Line& line : report.lines) {
       if (!line.error) continue;
-      const Status status = put_back(line.saved, root);
+      const Status status = put_back(line.saved, root, line.left);
       line.error = status ? std::nullopt : std::optional<Error>(status.error());
     }
   }
@@ -148,6 +170,7 @@ Status RestoreFile::store() const {
       "has.\nschema = 1\n";
   for (const SavedValue& saved : saved_) {
     text += "\n[[saved]]\npath = " + toml_text(saved.path) + "\nvalue = " + toml_text(saved.value) + "\n";
+    if (!saved.ours.empty()) text += "ours = " + toml_text(saved.ours) + "\n";
   }
   return write_file_atomic(file_, text);
 }
@@ -167,6 +190,18 @@ Status RestoreFile::add(std::span<const SavedValue> values) {
   Status stored = store();
   if (!stored) saved_ = before;
   return stored;
+}
+
+Status RestoreFile::amend(std::string_view path, std::string_view ours) {
+  for (SavedValue& saved : saved_) {
+    if (saved.path != path) continue;
+    const std::string before = std::exchange(saved.ours, std::string(ours));
+    Status stored = check(saved, file_.native());
+    if (stored) stored = store();
+    if (!stored) saved.ours = before;
+    return stored;
+  }
+  return fail(ErrorKind::kUsage, "nothing was saved of this file", path);
 }
 
 Status RestoreFile::forget(std::span<const SavedValue> values) {

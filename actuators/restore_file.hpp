@@ -17,13 +17,17 @@ namespace reins::actuators {
 struct SavedValue {
   std::string path;
   std::string value;
+  /// What the run puts there, as words. Whatever else is found there later is another program's, and stays. Empty: the
+  /// run puts there what it likes, and the value is put back over anything.
+  std::string ours = {};
   friend bool operator==(const SavedValue&, const SavedValue&) = default;
 };
 
 struct RestoreReport {
   struct Line {
     SavedValue saved;
-    std::optional<Error> error;  ///< absent: it was put back
+    std::optional<Error> error;  ///< absent: it was put back, or left
+    std::string left = {};       ///< what another program has put there since, and keeps; empty: nothing
   };
   std::vector<Line> lines;  ///< empty: there was nothing to put back
   bool complete() const noexcept;
@@ -46,6 +50,8 @@ class RestoreFile {
   /// the order in which they were added. Errors: usage (a path outside sys/, a value that is no single line), denied,
   /// io.
   Status add(std::span<const SavedValue> values);
+  /// What the run puts into the saved file `path` from now on. Returns once it is on disk. Errors: usage, denied, io.
+  Status amend(std::string_view path, std::string_view ours);
   /// These have been put back. The file goes with the last of them.
   Status forget(std::span<const SavedValue> values);
   const std::vector<SavedValue>& saved() const noexcept { return saved_; }

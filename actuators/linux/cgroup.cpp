@@ -61,7 +61,7 @@ class CgroupQuota final : public Actuator {
     const double exact_us = wanted->cpus * static_cast<double>(period_us_);
     const std::int64_t quota_us = std::max(kLeastQuotaUs, static_cast<std::int64_t>(std::llround(exact_us)));
     REINS_TRY(write(quota_us));
-    return Setting(QuotaCpus{static_cast<double>(quota_us) / static_cast<double>(period_us_)});
+    return present();
   }
 
   Result<Setting> present() noexcept override {

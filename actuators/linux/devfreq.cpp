@@ -8,7 +8,7 @@ namespace {
 
 constexpr FrequencyLayout kLayout = {
     "governor", "available_governors", "min_freq", "max_freq", "userspace/set_freq", "available_frequencies", "", "",
-    1000};
+    1000,       "target_freq"};
 
 }  // namespace
 

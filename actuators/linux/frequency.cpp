@@ -1,6 +1,12 @@
 #include "actuators/linux/frequency.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <charconv>
+#include <utility>
 
 #include "core/kernel_file.hpp"
 
@@ -44,9 +50,15 @@ class Frequency final : public FrequencyActuator {
  public:
   Frequency(std::string_view name, const std::filesystem::path& folder, const FrequencyLayout& layout, const Site& site)
       : name_(name), folder_(folder), layout_(layout), site_(site) {}
-  ~Frequency() override { static_cast<void>(restore()); }
+  ~Frequency() override {
+    static_cast<void>(restore());
+    if (lock_ >= 0) ::close(lock_);
+  }
+  Frequency(const Frequency&) = delete;
+  Frequency& operator=(const Frequency&) = delete;
 
   Status open() {
+    if (site_.restore != nullptr) REINS_TRY(lock());
     const auto access = KernelFile::Access::kReadWrite;
     REINS_ASSIGN(governor_, KernelFile::open(folder_ / layout_.governor, access, kHint));
     REINS_ASSIGN(min_, KernelFile::open(folder_ / layout_.min, access, kHint));
@@ -93,26 +105,77 @@ class Frequency final : public FrequencyActuator {
 
   Status restore() noexcept override {
     if (!saved_on_disk_) return {};
-    Status status = governor_.write(found_governor_.text());
-    const Status limits = write_limits(found_min_, found_max_);
+    // What cannot be read is written to, so that the error is the write's.
+    static_cast<void>(look());
+    Status status;
+    if (!governor_foreign_) status = governor_.write(found_governor_.text());
+    const Status limits = put_limits_back();
     if (status && !limits) status = limits;
-    if (status && found_governor_.text() == kUserspace && set_.is_open() && found_set_ > 0)
+    if (status && !governor_foreign_ && found_governor_.text() == kUserspace && set_.is_open() && found_set_ > 0)
       status = set_.write_integer(found_set_);
     taken_ = false;
     if (!status) return status;  // what was saved stays on disk for `reins restore`
     saved_on_disk_ = false;
     capped_below_ = 0;
+    governor_foreign_ = min_foreign_ = false;
+    ours_governor_ = found_governor_;
+    ours_min_ = found_min_;
     return site_.restore->forget(saved_);
   }
 
+  Result<Foreign> look() noexcept override {
+    if (!saved_on_disk_) return foreign();
+    std::array<char, 64> buffer;
+    const auto governor = governor_.read_text(buffer);
+    if (!governor) return fail(governor.error());
+    const auto low = min_.read_integer();
+    if (!low) return fail(low.error());
+    const bool governor_foreign = *governor != ours_governor_.text();
+    bool min_foreign = *low != ours_min_;
+    if (min_foreign && *low < ours_min_) {
+      // A cap below the minimum takes it along.
+      const auto high = max_.read_integer();
+      if (!high) return fail(high.error());
+      min_foreign = *low != *high;
+    }
+    const bool other = (governor_foreign && *governor != seen_governor_.text()) || (min_foreign && *low != seen_min_);
+    if (other) ++foreign_changes_;
+    governor_foreign_ = governor_foreign;
+    min_foreign_ = min_foreign;
+    seen_governor_ = GovernorName(*governor);
+    seen_min_ = *low;
+    return foreign();
+  }
+
+  Foreign foreign() const noexcept override {
+    return {foreign_changes_, governor_foreign_ || min_foreign_, seen_governor_};
+  }
+
  private:
+  /// One process sets a control, whatever state file it was given: the lock on the control's own folder goes with the
+  /// process.
+  Status lock() {
+    lock_ = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock_ < 0) return {};  // what is missing is said by the files themselves
+    if (::flock(lock_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return {};
+    return fail(ErrorKind::kBusy, "a running reins sets this already", folder_.native(),
+                "stop it; it puts back itself what it found");
+  }
+
+  /// Nothing over another program's minimum; a maximum is ours only while we pin.
+  Status put_limits_back() noexcept {
+    if (!min_foreign_) return write_limits(found_min_, found_max_);
+    return pins_ && taken_ ? max_.write_integer(found_max_) : Status{};
+  }
+
   /// Reads what is in force before anything is changed.
   Status find() {
     std::array<char, 64> buffer;
     REINS_ASSIGN(const std::string_view governor, governor_.read_text(buffer));
     if (governor.empty()) return fail(ErrorKind::kGarbled, "names no governor", governor_.path());
-    found_governor_ = GovernorName(governor);
+    found_governor_ = ours_governor_ = seen_governor_ = GovernorName(governor);
     REINS_ASSIGN(found_min_, min_.read_integer());
+    ours_min_ = seen_min_ = found_min_;
     REINS_ASSIGN(found_max_, max_.read_integer());
     lowest_ = found_min_;
     highest_ = found_max_;
@@ -136,6 +199,9 @@ class Frequency final : public FrequencyActuator {
 
   Status open_set() {
     if (set_.is_open()) return {};
+    if (!layout_.target.empty()) {
+      if (auto target = KernelFile::open(folder_ / layout_.target)) target_ = std::move(*target);
+    }
     REINS_ASSIGN(set_, KernelFile::open(folder_ / layout_.set, KernelFile::Access::kReadWrite, kHint));
     return {};
   }
@@ -144,15 +210,51 @@ class Frequency final : public FrequencyActuator {
     if (saved_on_disk_) return {};
     if (site_.restore == nullptr)
       return fail(ErrorKind::kUnsupported, "was opened to be looked at, not to be set", name_);
-    const std::string base = folder_.lexically_relative(site_.root).native();
-    const auto at = [&](std::string_view file) { return base + "/" + std::string(file); };
-    saved_ = {{at(layout_.governor), std::string(found_governor_.text())},
-              {at(layout_.max), std::to_string(found_max_)},
-              {at(layout_.min), std::to_string(found_min_)}};
-    if (found_set_ > 0) saved_.push_back({at(layout_.set), std::to_string(found_set_)});
+    // Somebody may have chosen another governor since the start: that is what is found, then.
+    std::array<char, 64> buffer;
+    REINS_ASSIGN(const std::string_view governor, governor_.read_text(buffer));
+    found_governor_ = ours_governor_ = seen_governor_ = GovernorName(governor);
+    saved_ = {{saved_path(layout_.governor), std::string(found_governor_.text())},
+              {saved_path(layout_.max), std::to_string(found_max_)},
+              {saved_path(layout_.min), std::to_string(found_min_)}};
+    for (SavedValue& value : saved_) value.ours = ours_of(value);
+    told_.clear();
+    if (found_set_ > 0) saved_.push_back({saved_path(layout_.set), std::to_string(found_set_)});
     REINS_TRY(site_.restore->add(saved_));
     saved_on_disk_ = true;
     return look_behind_cap();
+  }
+
+  std::string saved_path(std::string_view file) const {
+    return folder_.lexically_relative(site_.root).native() + "/" + std::string(file);
+  }
+
+  /// What this run puts into a saved file, so that `reins restore` can tell another program's value from it. While it
+  /// pins it puts any frequency into the limits.
+  std::string ours_of(const SavedValue& value) const {
+    if (value.path.ends_with(layout_.governor)) {
+      return pins_ ? value.value : std::string(kUserspace) + " " + value.value;
+    }
+    if (pins_) return {};
+    return value.value + " " + std::to_string(value.path.ends_with(layout_.max) ? highest_ : lowest_);
+  }
+
+  /// Tells the restore file what changes now; a governor is added to those told before.
+  Status tell_restore_file(std::string_view governor) {
+    if (!governor.empty() && std::find(told_.begin(), told_.end(), GovernorName(governor)) != told_.end()) return {};
+    for (SavedValue& value : saved_) {
+      if (value.path.ends_with(layout_.set)) continue;
+      std::string ours = ours_of(value);
+      if (value.path.ends_with(layout_.governor)) {
+        ours = value.ours.empty() ? ours : value.ours;
+        if (!governor.empty() && !holds_word(ours, governor)) ours += " " + std::string(governor);
+      }
+      if (ours == value.ours) continue;
+      REINS_TRY(site_.restore->amend(value.path, ours));
+      value.ours = std::move(ours);
+    }
+    if (!governor.empty()) told_.emplace_back(governor);
+    return {};
   }
 
   /// A maximum below the top is what somebody asked for (a user, a power mode), or what a cooling device makes of more.
@@ -167,7 +269,9 @@ class Frequency final : public FrequencyActuator {
     REINS_TRY(site_.restore->forget(saved_));
     found_max_ = highest_;
     for (SavedValue& value : saved_) {
-      if (value.path.ends_with(layout_.max)) value.value = std::to_string(found_max_);
+      if (!value.path.ends_with(layout_.max)) continue;
+      value.value = std::to_string(found_max_);
+      value.ours = ours_of(value);
     }
     return site_.restore->add(saved_);
   }
@@ -220,47 +324,70 @@ class Frequency final : public FrequencyActuator {
     return {};
   }
 
+  /// Busy where another program has changed what is set here.
+  Status must_be_ours() noexcept {
+    if (!saved_on_disk_) return {};
+    const auto seen = look();
+    if (!seen) return fail(seen.error());
+    if (governor_foreign_) {
+      return fail(ErrorKind::kBusy, "another program changed the governor", governor_.path(),
+                  "stop it, or leave frequencies to it");
+    }
+    if (min_foreign_) {
+      return fail(ErrorKind::kBusy, "another program changed the minimum", min_.path(),
+                  "stop it, or leave frequencies to it");
+    }
+    return {};
+  }
+
   Result<Setting> apply_freq(FreqKhz wanted) noexcept {
     if (wanted.khz <= 0) return fail(ErrorKind::kUsage, "a frequency is above zero", folder_.native());
+    REINS_TRY(must_be_ours());
     REINS_TRY(save());
     REINS_TRY(look_for_cap());
     const auto cap = cap_now();
     if (!cap) return fail(cap.error());
     const std::int64_t value = rounded(wanted.khz * layout_.units_per_khz, *cap);
     if (!pins_) {
-      const Status status = set_by_governor(value);
-      if (status) return Setting(FreqKhz{value / layout_.units_per_khz});
-      if (status.error().kind() != ErrorKind::kUnsupported) return fail(status.error());
+      const auto made = set_by_governor(value);
+      if (made) return Setting(FreqKhz{*made / layout_.units_per_khz});
+      if (made.error().kind() != ErrorKind::kUnsupported) return fail(made.error());
       pins_ = true;  // the kernel lists `userspace` and will not have it
+      REINS_TRY(tell_restore_file({}));
     }
     taken_ = true;
     REINS_TRY(write_limits(value, value));
-    const auto made = max_.read_integer();
-    if (!made) return fail(made.error());
+    const auto low = min_.read_integer();
+    const auto high = max_.read_integer();
+    if (!low) return fail(low.error());
+    if (!high) return fail(high.error());
     pinned_ = value;
-    capped_below_ = *made < value ? *made : *cap < found_max_ ? *cap : 0;
-    return Setting(FreqKhz{std::min(value, *made) / layout_.units_per_khz});
+    ours_min_ = seen_min_ = *low;
+    capped_below_ = *high < value ? *high : *cap < found_max_ ? *cap : 0;
+    return Setting(FreqKhz{std::min(std::max(value, *low), *high) / layout_.units_per_khz});
   }
 
-  Status set_by_governor(std::int64_t value) noexcept {
-    if (taken_) {
-      std::array<char, 64> buffer;
-      const auto governor = governor_.read_text(buffer);
-      if (!governor) return fail(governor.error());
-      if (*governor == kUserspace) return set_.write_integer(value);
-      return fail(ErrorKind::kBusy, "another program changed the governor", governor_.path(),
-                  "stop it, or leave frequencies to it");
+  /// Hands out what the kernel made of it.
+  Result<std::int64_t> set_by_governor(std::int64_t value) noexcept {
+    if (!taken_) {
+      // A minimum above what is wanted would hold the set point up.
+      if (found_min_ > lowest_) REINS_TRY(min_.write_integer(lowest_));
+      const Status governor = governor_.write(kUserspace);
+      if (!governor) {
+        if (governor.error().kind() != ErrorKind::kUsage) return fail(governor.error());
+        return fail(ErrorKind::kUnsupported, "has no userspace governor after all", governor_.path());
+      }
+      REINS_TRY(open_set());
+      taken_ = true;
+      ours_governor_ = seen_governor_ = GovernorName(kUserspace);
+      const auto low = min_.read_integer();
+      if (!low) return fail(low.error());
+      ours_min_ = seen_min_ = *low;
     }
-    // A minimum above what is wanted would hold the set point up.
-    if (found_min_ > lowest_) REINS_TRY(min_.write_integer(lowest_));
-    const Status governor = governor_.write(kUserspace);
-    if (!governor) {
-      if (governor.error().kind() != ErrorKind::kUsage) return governor;
-      return fail(ErrorKind::kUnsupported, "has no userspace governor after all", governor_.path());
-    }
-    REINS_TRY(open_set());
-    taken_ = true;
-    return set_.write_integer(value);
+    REINS_TRY(set_.write_integer(value));
+    const auto made = target_.is_open() ? target_.read_integer() : set_.read_integer();
+    if (!made) return fail(made.error());
+    return *made > 0 ? *made : value;
   }
 
   Result<Setting> apply_governor(const GovernorName& wanted) noexcept {
@@ -268,19 +395,29 @@ class Frequency final : public FrequencyActuator {
       return fail(ErrorKind::kUsage, "no such governor here", governor_.path(),
                   "load its module; the file with the s lists what there is");
     }
+    REINS_TRY(must_be_ours());
     REINS_TRY(save());
+    REINS_TRY(tell_restore_file(wanted.text()));
     REINS_TRY(write_limits(found_min_, found_max_));
     REINS_TRY(governor_.write(wanted.text()));
     taken_ = false;
     capped_below_ = 0;
-    return Setting(wanted);
+    const auto low = min_.read_integer();
+    if (!low) return fail(low.error());
+    ours_min_ = seen_min_ = *low;
+    std::array<char, 64> buffer;
+    const auto made = governor_.read_text(buffer);
+    if (!made) return fail(made.error());
+    ours_governor_ = seen_governor_ = GovernorName(*made);
+    return Setting(ours_governor_);
   }
 
   std::string name_;
   std::filesystem::path folder_;
   FrequencyLayout layout_;
   Site site_;
-  KernelFile governor_, min_, max_, set_;
+  KernelFile governor_, min_, max_, set_, target_;
+  int lock_ = -1;
   std::string governors_;
   std::vector<std::int64_t> table_;
   std::vector<std::int64_t> available_khz_;
@@ -289,10 +426,18 @@ class Frequency final : public FrequencyActuator {
   std::int64_t found_min_ = 0, found_max_ = 0, found_set_ = 0;
   std::int64_t lowest_ = 0, highest_ = 0;  ///< that the device has
   std::vector<SavedValue> saved_;
+  std::vector<GovernorName> told_;  ///< that the restore file knows to be ours
   bool saved_on_disk_ = false;
   bool taken_ = false;             ///< frequencies are ours: the governor is userspace, or min = max
   std::int64_t pinned_ = 0;        ///< while pinning: the maximum we asked for
   std::int64_t capped_below_ = 0;  ///< while pinning: the cap last seen; 0: none
+
+  GovernorName ours_governor_;  ///< as it was left here last
+  std::int64_t ours_min_ = 0;
+  GovernorName seen_governor_;  ///< of the last look
+  std::int64_t seen_min_ = 0;
+  bool governor_foreign_ = false, min_foreign_ = false;
+  std::uint64_t foreign_changes_ = 0;
 };
 
 /// Policies that are set together, as on PCs, where every cpu has one of its own. They are alike; the first speaks for
@@ -315,7 +460,29 @@ class Together final : public FrequencyActuator {
     }
     return lowest;
   }
+  Result<Foreign> look() noexcept override {
+    for (const auto& part : parts_) {
+      const auto seen = part->look();
+      if (!seen) return seen;
+    }
+    return foreign();
+  }
+  Foreign foreign() const noexcept override {
+    Foreign all = parts_.front()->foreign();
+    for (std::size_t i = 1; i < parts_.size(); ++i) {
+      const Foreign one = parts_[i]->foreign();
+      all.changes += one.changes;
+      if (one.taken && !all.taken) all.governor = one.governor;
+      all.taken = all.taken || one.taken;
+    }
+    return all;
+  }
   Result<Setting> apply(const Setting& setting) noexcept override {
+    // All or none: a part that another program has says so before the others are set.
+    static_cast<void>(look());
+    for (const auto& part : parts_) {
+      if (part->foreign().taken) return part->apply(setting);
+    }
     Result<Setting> first = parts_.front()->apply(setting);
     for (std::size_t i = 1; first && i < parts_.size(); ++i) {
       auto next = parts_[i]->apply(setting);

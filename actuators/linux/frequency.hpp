@@ -11,6 +11,8 @@ struct FrequencyLayout {
   std::string_view governor, governors, min, max, set, available;
   std::string_view lowest, highest;  ///< hardware limits
   std::int64_t units_per_khz;        ///< of all its numbers: 1 (kHz) or 1000 (Hz)
+  std::string_view target = {};      ///< what the governor has asked the driver for, where the set point only repeats
+                                     ///< what was written
 };
 
 /// One actuator for all `folders`, which are set together. At least one folder.

@@ -216,6 +216,126 @@ TEST_F(Frequencies, SayBusyWhenAnotherProgramTakesTheGovernor) {
   EXPECT_THAT(c->apply(FreqKhz{1600000}), IsError(ErrorKind::kBusy, HasSubstr("scaling_governor")));
 }
 
+TEST_F(Frequencies, ReadBackWhatTheKernelMadeOfThem) {
+  tree_.cpufreq(0, {400000, 800000, 1600000});
+  const auto c = cpufreq();
+  const testing::StubbornFile coordinated("scaling_setspeed", 800000);  // two policies on one clock
+  EXPECT_EQ(*c->apply(FreqKhz{400000}), Setting(FreqKhz{800000}));
+}
+
+TEST_F(Frequencies, OfDevfreqReadBackTheGovernorsTarget) {
+  const std::string gpu = tree_.devfreq("gpu", {114750, 510000, 1109250});
+  tree_.put(gpu + "/target_freq", "114750000");
+  auto made = make_devfreq("gpu", gpu, site());
+  ASSERT_OK(made);
+  EXPECT_EQ(*(*made)->apply(FreqKhz{510000}), Setting(FreqKhz{114750}))
+      << "its set point only repeats what was written";
+}
+
+TEST_F(Frequencies, HandOutTheKernelsRefusal) {
+  tree_.cpufreq(0, {400000, 1600000});
+  auto c = cpufreq();
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  for (const auto& [number, kind] : {std::pair{EIO, ErrorKind::kIo}, {EPERM, ErrorKind::kDenied}}) {
+    const auto refusing = testing::StubbornFile::refusing("scaling_setspeed", number);
+    EXPECT_THAT(c->apply(FreqKhz{1600000}), IsError(kind, HasSubstr("scaling_setspeed")));
+  }
+  EXPECT_OK(c->restore());
+  EXPECT_EQ(at("scaling_governor"), "schedutil");
+}
+
+TEST_F(Frequencies, AreLeftToWhoChangesGovernorOrMinimumUntilTheyAreGivenBack) {
+  for (const char* governors : {"schedutil userspace performance", "schedutil performance"}) {
+    SCOPED_TRACE(governors);
+    tree_.cpufreq(0, {400000, 800000, 1600000}, "schedutil", governors);
+    const auto c = cpufreq();
+    EXPECT_FALSE(c->look()->taken) << "nothing is set yet";
+    put("scaling_governor", "performance");
+    EXPECT_OK(c->apply(FreqKhz{800000})) << "what is there at the first change is what was found";
+    EXPECT_FALSE(c->look()->taken);
+    const auto ours = tree_.snapshot();
+    put("scaling_governor", "schedutil");
+    EXPECT_TRUE(c->look()->taken);
+    EXPECT_EQ(c->look()->changes, 1U) << "once a change";
+    EXPECT_EQ(c->foreign().governor, GovernorName("schedutil"));
+    const auto theirs = tree_.snapshot();
+    EXPECT_THAT(c->apply(FreqKhz{400000}), IsError(ErrorKind::kBusy, HasSubstr("scaling_governor")));
+    EXPECT_EQ(tree_.snapshot(), theirs);
+    put("scaling_governor", c->pins() ? "performance" : "userspace");
+    EXPECT_EQ(tree_.snapshot(), ours);
+    EXPECT_OK(c->apply(FreqKhz{400000}));
+
+    const std::string min = at("scaling_min_freq");
+    put("scaling_min_freq", "1600000");
+    EXPECT_THAT(c->apply(FreqKhz{800000}), IsError(ErrorKind::kBusy, HasSubstr("scaling_min_freq")));
+    EXPECT_EQ(c->foreign().changes, 2U);
+    EXPECT_OK(c->restore());
+    EXPECT_EQ(at("scaling_governor"), "performance");
+    EXPECT_EQ(at("scaling_min_freq"), "1600000") << "another program's";
+    EXPECT_EQ(at("scaling_max_freq"), "1600000");
+    put("scaling_min_freq", min);
+  }
+}
+
+TEST_F(Frequencies, TakeACapThatPullsTheMinimumAlongForNoOthersHand) {
+  tree_.cpufreq(0, {400000, 800000, 1600000}, "schedutil", "schedutil");
+  const auto c = cpufreq();
+  EXPECT_OK(c->apply(FreqKhz{1600000}));
+  put("scaling_max_freq", "800000");
+  put("scaling_min_freq", "800000");  // the kernel keeps the range a range
+  EXPECT_FALSE(c->look()->taken);
+  EXPECT_EQ(*c->apply(FreqKhz{400000}), Setting(FreqKhz{400000}));
+}
+
+TEST_F(Frequencies, AreLeftWholeWhereAnotherProgramHasOneOfSeveralPolicies) {
+  tree_.cpufreq(0, {400000, 1600000});
+  tree_.cpufreq(1, {400000, 1600000});
+  auto made = make_cpufreq("cpu", "sys/devices/system/cpu/cpufreq/policy*", site());
+  ASSERT_OK(made);
+  EXPECT_OK((*made)->apply(FreqKhz{400000}));
+  tree_.put("sys/devices/system/cpu/cpufreq/policy1/scaling_governor", "performance");
+  EXPECT_THAT((*made)->apply(FreqKhz{1600000}), IsError(ErrorKind::kBusy, HasSubstr("policy1")));
+  EXPECT_EQ(at("scaling_setspeed"), "400000");
+  EXPECT_EQ((*made)->foreign().governor, GovernorName("performance"));
+}
+
+TEST_F(Frequencies, RefuseASecondRunWhateverStateFileItHas) {
+  tree_.cpufreq(0, {400000, 1600000});
+  const auto first = cpufreq();
+  const auto state = RestoreFile::open(tree_.path("elsewhere/state.toml"), tree_.root());
+  ASSERT_OK(state);
+  EXPECT_THAT(make_cpufreq("c", kPolicy, {tree_.root(), *state}),
+              IsError(ErrorKind::kBusy, HasSubstr("running reins sets this")));
+  EXPECT_OK(make_cpufreq("c", kPolicy, {tree_.root(), nullptr})) << "looking is free";
+}
+
+TEST_F(Frequencies, AfterAKillAreLeftWhereAnotherProgramHasSetThemSince) {
+  tree_.cpufreq(0, {400000, 800000, 1600000});
+  put("scaling_min_freq", "800000");
+  const auto c = cpufreq();
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  EXPECT_OK(c->apply(GovernorName("powersave")));
+  EXPECT_OK(c->apply(FreqKhz{400000}));
+  const std::string saved = tree_.read("run/state.toml");
+  EXPECT_THAT(saved, HasSubstr("ours = \"userspace schedutil powersave\""));
+  // As it is after a kill at this moment, with another program's governor.
+  tree_.put("run/killed.toml", saved);
+  put("scaling_governor", "performance");
+  auto report = RestoreFile::restore_all(tree_.path("run/killed.toml"), tree_.root());
+  ASSERT_OK(report);
+  EXPECT_TRUE(report->complete());
+  EXPECT_EQ(report->lines[0].left, "performance");
+  EXPECT_EQ(at("scaling_governor"), "performance");
+  EXPECT_EQ(at("scaling_min_freq"), "800000") << "this was the run's own";
+  // And with each governor that the run itself may have left.
+  for (const char* governor : {"userspace", "powersave"}) {
+    tree_.put("run/killed.toml", saved);
+    put("scaling_governor", governor);
+    EXPECT_OK(RestoreFile::restore_all(tree_.path("run/killed.toml"), tree_.root()));
+    EXPECT_EQ(at("scaling_governor"), "schedutil");
+  }
+}
+
 TEST_F(Frequencies, SayGoneWhenTheirCpusGoOffline) {
   tree_.cpufreq(0, {400000, 1600000});
   const auto c = cpufreq();

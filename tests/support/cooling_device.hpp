@@ -15,4 +15,18 @@ class CoolingDevice {
   CoolingDevice& operator=(const CoolingDevice&) = delete;
 };
 
+/// While it lives, whatever this program writes into a file of this name becomes `made`, or fails with `sys_errno`.
+/// One at a time.
+class StubbornFile {
+ public:
+  StubbornFile(const char* name, std::int64_t made) noexcept;
+  static StubbornFile refusing(const char* name, int sys_errno) noexcept;
+  ~StubbornFile();
+  StubbornFile(const StubbornFile&) = delete;
+  StubbornFile& operator=(const StubbornFile&) = delete;
+
+ private:
+  StubbornFile(const char* name, std::int64_t made, int sys_errno) noexcept;
+};
+
 }  // namespace reins::testing

@@ -21,6 +21,8 @@ class FaultyActuator final : public actuators::FrequencyActuator {
   std::span<const std::int64_t> available_khz() const noexcept override { return khz_; }
   bool pins() const noexcept override { return false; }
   Result<std::int64_t> cap_khz() noexcept override { return cap_khz_; }
+  Result<actuators::Foreign> look() noexcept override { return actuators::Foreign{}; }
+  actuators::Foreign foreign() const noexcept override { return {}; }
 
   Result<actuators::Setting> apply(const actuators::Setting& setting) noexcept override {
     ++applies_;
