@@ -120,6 +120,8 @@ Result<std::string_view> KernelFile::read_text(std::span<char> buffer) const noe
     if (n < 0) return fail(from_errno(errno, "cannot be read", path_));
     if (n == 0) break;
     size += static_cast<std::size_t>(n);
+    // An attribute comes whole: short of the buffer and at the end of a line there is no more to ask for.
+    if (size < buffer.size() && buffer[size - 1] == '\n') break;
   }
   // The kernel answers ENODEV for a device that left; a plain file that was removed would go on giving its last value.
   struct stat info {};
