@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <future>
 
 #include "core/assert.hpp"
 #include "core/clock.hpp"
@@ -43,8 +44,15 @@ Status ControlLoop::start() {
   event_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (event_fd_ < 0) return fail(from_errno(errno, "cannot make an event descriptor", "control loop"));
   began_s_ = setup_.plant->now_s();
-  thread_ = std::thread([this] { run(); });
-  return {};
+  std::promise<Status> ready;
+  std::future<Status> status = ready.get_future();
+  thread_ = std::thread([this, ready = std::move(ready)]() mutable {
+    Status begun = setup_.on_thread ? setup_.on_thread() : Status{};
+    const bool runs = begun.has_value();
+    ready.set_value(std::move(begun));
+    if (runs) run();
+  });
+  return status.get();
 }
 
 Status ControlLoop::submit(const InferRequest& request, const inference::TensorView& input) {
@@ -141,7 +149,7 @@ void ControlLoop::publish() {
   std::sort(sorted.begin(), sorted.end());
   const double now_s = setup_.plant->now_s();
   runtime_.settle(now_s);
-  const std::optional<double> plant_energy_j = setup_.plant->energy_j();
+  PlantReport plant = setup_.plant->report();
   const std::lock_guard<std::mutex> lock(mutex_);
   metrics_.offered = counters.offered + refused_;
   metrics_.served = counters.served;
@@ -151,8 +159,13 @@ void ControlLoop::publish() {
   metrics_.shield_interventions = counters.shield_interventions;
   metrics_.grown = counters.grown;
   metrics_.decisions = counters.decisions;
-  if (plant_energy_j.has_value()) {
-    metrics_.energy_j = plant_energy_j;
+  metrics_.sensor_failures = plant.sensor_failures;
+  metrics_.foreign_changes = plant.foreign_changes;
+  metrics_.adjusted_settings = plant.adjusted_settings;
+  metrics_.warning = std::move(plant.warning);
+  metrics_.energy_ci_j = plant.energy_ci_j;
+  if (plant.energy_j.has_value()) {
+    metrics_.energy_j = plant.energy_j;
     // An emulated board's energy is its physics' own, measured by nobody.
     const EnergySource source = setup_.plant->emulated() ? EnergySource::kModelled : EnergySource::kMeasured;
     metrics_.energy_source = std::string(name_of(source));
@@ -172,7 +185,8 @@ void ControlLoop::publish() {
     metrics_.mapping = setup_.space->mappings[applied.mapping.index()].name;
     metrics_.level = runtime_.level().value + 1;
     if (applied.opp.valid())
-      metrics_.freq_khz = setup_.space->mappings[applied.mapping.index()].freq_khz[applied.opp.index()];
+      metrics_.freq_khz =
+          plant.freq_khz.value_or(setup_.space->mappings[applied.mapping.index()].freq_khz[applied.opp.index()]);
   }
 }
 
@@ -198,9 +212,12 @@ void ControlLoop::reply(const Outcome& outcome) {
   reply.decision_ns = outcome.decision_ns;
   reply.mapping = setup_.space->mappings[outcome.applied.mapping.index()].name;
   if (outcome.applied.opp.valid()) {
-    reply.freq_khz = setup_.space->mappings[outcome.applied.mapping.index()].freq_khz[outcome.applied.opp.index()];
+    // As the board runs it: still the one that the inference ended at.
+    reply.freq_khz = setup_.plant->report().freq_khz.value_or(
+        setup_.space->mappings[outcome.applied.mapping.index()].freq_khz[outcome.applied.opp.index()]);
   }
   reply.energy_j = outcome.energy_j;
+  reply.energy_ci_j = outcome.energy_ci_j;
   reply.energy_source = std::string(name_of(outcome.energy_source));
   if (completion_.has_value()) {
     reply.predicted = completion_->predicted;
@@ -298,7 +315,7 @@ void ControlLoop::run() {
       runtime_.sensed(now_s, telemetry);
       const std::lock_guard<std::mutex> lock(mutex_);
       metrics_.temperature_c = telemetry.temperature_c;
-      if (telemetry.power_w.has_value()) metrics_.power_w = telemetry.power_w;
+      if (telemetry.power_w.has_value() || telemetry.power_lost) metrics_.power_w = telemetry.power_w;
     }
     auto ended = setup_.plant->poll_completion(now_s);
     if (!ended.has_value()) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -22,6 +23,7 @@ struct LoopSetup {
   const inference::NetworkFacts* network = nullptr;
   policies::Policy* policy = nullptr;
   Plant* plant = nullptr;
+  std::function<Status()> on_thread{};  ///< called on the loop's thread before it begins; may be empty
 };
 
 /// submit() copies the input and stamps the arrival; the loop's thread does the rest: decide, apply, infer, account,
@@ -31,7 +33,7 @@ class ControlLoop final : public Driver {
   ControlLoop(const LoopSetup& setup, const RuntimeConfig& config, const policies::Goals& goals);
   ~ControlLoop() override;
 
-  /// Starts the thread. Errors: io (no event descriptor).
+  /// Starts the thread. Errors: io (no event descriptor), and those of `on_thread`.
   Status start();
 
   Status submit(const InferRequest& request, const inference::TensorView& input) override;

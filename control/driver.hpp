@@ -33,7 +33,8 @@ struct InferReply {
   std::int64_t freq_khz = 0;
   double queue_s = 0, latency_s = 0;
   std::optional<double> energy_j;
-  std::string energy_source;  ///< measured, attributed, modelled or none
+  std::optional<double> energy_ci_j;  ///< half-width of its interval, about 95 %; absent where it is not known
+  std::string energy_source;          ///< measured, attributed, modelled or none
   std::int64_t decision_ns = 0;
   bool missed = false;
   bool emulated = false;
@@ -42,7 +43,10 @@ struct InferReply {
 struct DriverMetrics {
   std::uint64_t offered = 0, served = 0, missed = 0, rejected = 0, switches = 0, shield_interventions = 0,
                 decisions = 0, grown = 0;
+  std::uint64_t sensor_failures = 0, foreign_changes = 0, adjusted_settings = 0;  ///< as in PlantReport
+  std::string warning;  ///< what is amiss now with sensors and controls, in one line; empty: nothing
   std::optional<double> energy_j;
+  std::optional<double> energy_ci_j;  ///< half-width of its interval, about 95 %; absent where it is not known
   std::string energy_source;
   double p50_s = 0, p95_s = 0, p99_s = 0, uptime_s = 0, mean_accuracy = 0;
   std::optional<double> temperature_c, power_w;

@@ -1,6 +1,7 @@
 #include "control/energy_account.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace reins::control {
 
@@ -36,12 +37,22 @@ void EnergyAccount::measured(double window_s, double power_w) noexcept {
   if (modelled_in_window_j_ > 0) {
     // A scale outside these bounds is a profile of another machine, not a correction of this one.
     const double now = std::clamp(measured_in_window_j_ / modelled_in_window_j_, 0.2, 5.0);
+    if (calibrated_) {
+      const double off = (now - scale_) / scale_;
+      ++spreads_;
+      spread_ += std::max(config_.gain, 1.0 / spreads_) * (off * off - spread_);
+    }
     scale_ = calibrated_ ? scale_ + config_.gain * (now - scale_) : now;
     calibrated_ = true;
   }
   updates_ = 0;
   modelled_in_window_j_ = 0;
   measured_in_window_j_ = 0;
+}
+
+std::optional<double> EnergyAccount::relative_sigma() const noexcept {
+  constexpr int kFew = 3;
+  return spreads_ < kFew ? std::nullopt : std::optional(std::sqrt(spread_));
 }
 
 EnergySource EnergyAccount::source() const noexcept {

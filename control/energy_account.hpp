@@ -33,6 +33,9 @@ class EnergyAccount {
   /// Energy that the sensor itself has summed, joules.
   double measured_j() const noexcept { return measured_j_; }
   EnergySource source() const noexcept;
+  /// How far windows lie from the scale, relative, exponentially averaged: what an interval's energy is off by when
+  /// profile and board part. Absent before a few windows have been seen, and where there is no sensor.
+  std::optional<double> relative_sigma() const noexcept;
 
  private:
   Config config_;
@@ -42,6 +45,8 @@ class EnergyAccount {
   double measured_j_ = 0;
   int updates_ = 0;
   double scale_ = 1;
+  double spread_ = 0;  ///< mean square of a window's relative distance from the scale before it
+  int spreads_ = 0;    ///< windows behind it
   bool known_ = true;
   bool calibrated_ = false;
 };

@@ -14,7 +14,8 @@ LivePlant::LivePlant(const boards::Board& board, inference::Engine& engine, actu
       sensors_(std::move(sensors)),
       clock_(clock),
       options_(options),
-      last_sample_s_(clock.now_s()) {
+      in_force_khz_(board.clusters.size()),
+      present_opp_(board.clusters.size()) {
   for (const boards::Mapping& mapping : board.mappings) {
     placements_.push_back(placement_of(board, mapping));
     limits_cpus_ = limits_cpus_ || mapping.cpu_quota < 1;
@@ -29,15 +30,30 @@ LivePlant::LivePlant(const boards::Board& board, inference::Engine& engine, actu
   for (const boards::Rail& rail : board.rails) {
     if (!rail.accounting) continue;
     ++accounted;
-    if (sensors::Sensor* counter = sensors_.find(rail.name, sensors::Quantity::kEnergyJ)) {
-      meters_.push_back({.sensor = counter, .counter = true});
-    } else if (sensors::Sensor* gauge = sensors_.find(rail.name, sensors::Quantity::kPowerW)) {
-      meters_.push_back({.sensor = gauge});
-    }
+    sensors::Sensor* sensor = sensors_.find(rail.name, sensors::Quantity::kEnergyJ);
+    if (sensor == nullptr) sensor = sensors_.find(rail.name, sensors::Quantity::kPowerW);
+    if (sensor == nullptr) continue;
+    sensors::EnergyIntegrator::Config config;
+    config.quantum_w = rail.sensor_quantum_w;
+    config.noise = rail.sensor_noise;
+    config.gap_least_s = std::max(config.gap_least_s, 5 * options.sample_s);
+    meters_.push_back({Watched(*sensor), sensors::EnergyIntegrator(sensor->signal(), config)});
   }
   if (meters_.size() < accounted) meters_.clear();
   has_energy_ = !meters_.empty();
-  if (has_energy_) energy_j_ = 0;
+  if (has_energy_) energy_j_ = energy_ci_j_ = 0;
+  temperature_ = watched("board", sensors::Quantity::kTemperatureC);
+  for (std::size_t c = 0; c < board.clusters.size() && c < policies::kMaxClusters; ++c) {
+    others_util_.push_back(watched(board.clusters[c].name, sensors::Quantity::kOthersUtilisation));
+    freq_.push_back(watched(board.clusters[c].name, sensors::Quantity::kFreqKhz));
+  }
+  for (Meter& meter : meters_) all_watched_.push_back(&meter.watched);
+  if (temperature_) all_watched_.push_back(&*temperature_);
+  for (auto* list : {&others_util_, &freq_}) {
+    for (auto& one : *list) {
+      if (one) all_watched_.push_back(&*one);
+    }
+  }
   sampler_ = std::thread([this] { sample(); });
   runner_ = std::thread([this] { run(); });
 }
@@ -55,19 +71,47 @@ Status LivePlant::restore() {
     closing_ = true;
   }
   begin_.notify_one();
-  if (sampler_.joinable()) sampler_.join();
+  if (sampler_.joinable()) {
+    sampler_.join();
+    // The last round: what was drawn since the one before it, up to now.
+    sample_once();
+    const double now_s = clock_.now_s();
+    for (Meter& meter : meters_) meter.integral.close(now_s);
+    tell(now_s);
+  }
   if (runner_.joinable()) runner_.join();
   placed_ = MappingId();
   return actuators_.restore();
 }
 
+Status LivePlant::set(ClusterId cluster, const actuators::Setting& wanted) noexcept {
+  const auto applied = actuators_.apply({cluster, wanted});
+  std::optional<std::int64_t>& in_force = in_force_khz_[cluster.index()];
+  if (!applied.has_value()) {
+    const auto foreign = actuators_.foreign(cluster);
+    const bool busy = applied.error().kind() == ErrorKind::kBusy;
+    if (!busy || !foreign.has_value() || !foreign->taken) return fail(applied.error());
+    // Another program's now: left alone, and reported for what it is.
+    ++adjusted_;
+    in_force.reset();
+    looked_s_ = -1e9;  // the next telemetry says so
+    return {};
+  }
+  if (*applied != wanted) ++adjusted_;
+  const auto* freq = std::get_if<actuators::FreqKhz>(&*applied);
+  const std::optional<std::int64_t> before = std::exchange(in_force, std::nullopt);
+  if (freq != nullptr) in_force = freq->khz;
+  if (in_force != before) ++load_changes_;
+  return {};
+}
+
 Status LivePlant::tune(ClusterId used, OppId opp) noexcept {
+  used_ = used;
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
     if (!tuned_[c]) continue;
     const auto& opps = board_.clusters[c].opps;
     const OppId wanted = ClusterId(c) == used ? opp : OppId(0);
-    const auto applied = actuators_.apply({ClusterId(c), actuators::FreqKhz{opps[wanted.index()].freq_khz}});
-    if (!applied.has_value()) return fail(applied.error());
+    REINS_TRY(set(ClusterId(c), actuators::FreqKhz{opps[wanted.index()].freq_khz}));
   }
   return {};
 }
@@ -87,9 +131,9 @@ Status LivePlant::apply(const policies::Action& action) {
   if (action.governor.has_value()) {
     for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
       if (!tuned_[c]) continue;
-      const auto applied = actuators_.apply({ClusterId(c), actuators::governed_by(*action.governor)});
-      if (!applied.has_value()) return fail(applied.error());
+      REINS_TRY(set(ClusterId(c), actuators::governed_by(*action.governor)));
     }
+    used_ = mapping.cluster;
     return {};
   }
   return tune(mapping.cluster, action.opp);
@@ -111,6 +155,7 @@ Status LivePlant::enqueue(const Run& run) {
     wanted_ = run;
   }
   running_ = true;
+  ++load_changes_;
   begin_.notify_one();
   return {};
 }
@@ -169,27 +214,73 @@ double LivePlant::next_event_s() {
   return ended_.has_value() ? now_s() : now_s() + options_.sample_s;
 }
 
-bool LivePlant::poll_telemetry(double, Telemetry& out) {
+bool LivePlant::poll_telemetry(double now_s, Telemetry& out) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!latest_.has_value()) return false;
     out = *latest_;
     latest_.reset();
   }
+  if (now_s - looked_s_ >= options_.look_s) look_for_others(now_s);
+  out.held = held_;
   for (std::size_t c = 0; c < board_.clusters.size() && c < policies::kMaxClusters; ++c) {
     if (!tuned_[c]) continue;
-    if (const auto cap = actuators_.cap(ClusterId(c))) out.cap[c] = cap->value;
+    if (((held_ >> c) & 1U) != 0) {
+      out.cap[c] = out.present_opp[c];
+    } else if (const auto cap = actuators_.cap(ClusterId(c))) {
+      out.cap[c] = cap->value;
+    }
   }
   return true;
 }
 
-std::optional<double> LivePlant::energy_j() {
+void LivePlant::look_for_others(double now_s) {
+  looked_s_ = now_s;
+  held_ = 0;
+  others_.clear();
+  for (std::size_t c = 0; c < board_.clusters.size() && c < policies::kMaxClusters; ++c) {
+    const auto foreign = actuators_.look(ClusterId(c));
+    if (!foreign.has_value() || !foreign->taken) continue;
+    held_ |= std::uint32_t{1} << c;
+    in_force_khz_[c].reset();
+    others_ += (others_.empty() ? "" : "; ") + board_.clusters[c].name +
+               ": another program set the governor or the minimum (governor now " +
+               std::string(foreign->governor.text()) + "); it is left alone until they are given back";
+  }
+}
+
+PlantReport LivePlant::report() {
+  PlantReport report;
+  report.adjusted_settings = adjusted_;
+  for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
+    if (const auto foreign = actuators_.foreign(ClusterId(c))) report.foreign_changes += foreign->changes;
+  }
+  if (used_.valid()) report.freq_khz = in_force_khz_[used_.index()];
   const std::lock_guard<std::mutex> lock(mutex_);
-  return energy_j_;
+  if (used_.valid() && ((held_ >> used_.index()) & 1U) != 0 && present_opp_[used_.index()]) {
+    const auto opp = static_cast<std::size_t>(*present_opp_[used_.index()]);
+    report.freq_khz = board_.clusters[used_.index()].opps[opp].freq_khz;
+  }
+  report.energy_j = energy_j_;
+  report.energy_ci_j = energy_ci_j_;
+  report.sensor_failures = sensor_failures_;
+  report.warning = others_;
+  if (!amiss_.empty()) report.warning += (others_.empty() ? "" : "; ") + amiss_;
+  return report;
+}
+
+Status LivePlant::sampler_status() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  wake_.wait(lock, [this] { return told_sampler_; });
+  return sampler_status_;
 }
 
 void LivePlant::sample() {
+  Status ready = options_.on_sampler ? options_.on_sampler() : Status{};
   std::unique_lock<std::mutex> lock(mutex_);
+  sampler_status_ = std::move(ready);
+  told_sampler_ = true;
+  wake_.notify_all();
   while (!stopping_) {
     lock.unlock();
     sample_once();
@@ -198,72 +289,103 @@ void LivePlant::sample() {
   }
 }
 
+std::optional<LivePlant::Watched> LivePlant::watched(std::string_view name, sensors::Quantity quantity) const {
+  sensors::Sensor* const sensor = sensors_.find(name, quantity);
+  return sensor == nullptr ? std::nullopt : std::optional<Watched>(*sensor);
+}
+
+std::optional<double> LivePlant::look(std::optional<Watched>& watched, double now_s) {
+  if (!watched) return std::nullopt;
+  const auto reading = watched->sensor->read();
+  const sensors::Health health = watched->watch.see(reading, now_s, load_changes_);
+  if (!reading.has_value() || health != sensors::Health::kFine) return std::nullopt;
+  return reading->value;
+}
+
 void LivePlant::measure(double now_s, Telemetry& out) {
-  const double dt_s = now_s - last_sample_s_;
-  last_sample_s_ = now_s;
-  window_s_ += dt_s;
-  double drawn_j = 0;
-  bool whole = true;
+  bool spoken = true;
   for (Meter& meter : meters_) {
-    const auto reading = meter.sensor->read();
-    if (!reading.has_value()) {
-      meter.behind = true;
-      whole = false;
-      continue;
+    const auto reading = meter.watched.sensor->read();
+    const sensors::Health before = meter.watched.watch.health();
+    const sensors::Health health = meter.watched.watch.see(reading, now_s, load_changes_);
+    if (health == sensors::Health::kFine && reading.has_value()) {
+      meter.integral.add(*reading);
+    } else {
+      if (health == sensors::Health::kStuck && before != health) meter.integral.distrust();
+      // A counter that was reset says nothing of what was drawn before.
+      meter.integral.miss(!reading.has_value() && reading.error().kind() == ErrorKind::kGarbled);
+      broken_window_ = out.power_lost = true;
     }
-    if (std::exchange(meter.behind, false)) whole = false;
-    // Without a period a device speaks at every read.
-    meter.fresh = meter.fresh || meter.sensor->signal().period_s <= 0 || reading->updates != meter.updates;
-    meter.updates = reading->updates;
-    double joules = reading->value * dt_s;
-    if (meter.counter) {
-      const double before_j = std::exchange(meter.last_j, reading->value);
-      if (before_j < 0) whole = false;
-      joules = before_j < 0 ? 0 : reading->value - before_j;
-    }
-    drawn_j += joules;
+    spoken = spoken && meter.integral.until_s() > meter.window_s;
   }
-  window_j_ += drawn_j;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    *energy_j_ += drawn_j;
+  if (!spoken || out.power_lost) return;
+  double power_w = 0;
+  double window_s = 0;
+  for (Meter& meter : meters_) {
+    const double span_s = meter.integral.until_s() - std::exchange(meter.window_s, meter.integral.until_s());
+    power_w += (meter.integral.energy_j() - std::exchange(meter.window_j, meter.integral.energy_j())) / span_s;
+    window_s += span_s / static_cast<double>(meters_.size());
   }
-  const bool spoken = std::all_of(meters_.begin(), meters_.end(), [](const Meter& meter) { return meter.fresh; });
-  if (whole && !spoken) return;
-  if (whole && window_s_ > 0) {
-    out.power_w = window_j_ / window_s_;
-    out.window_s = window_s_;
+  // A window with a hole in it says nothing, nor does the one before the first reading.
+  if (std::exchange(broken_window_, false)) return;
+  out.power_w = power_w;
+  out.window_s = window_s;
+}
+
+void LivePlant::tell(double now_s) {
+  double energy_j = 0;
+  double ci_j = 0;
+  bool measuring = has_energy_;
+  for (const Meter& meter : meters_) {
+    energy_j += meter.integral.energy_j();
+    ci_j += meter.integral.ci_j(now_s);  // added up: what they are off by may be of one cause
+    measuring = measuring && meter.watched.watch.health() == sensors::Health::kFine;
   }
-  // A window with a hole in it says nothing: it begins anew.
-  window_j_ = window_s_ = 0;
-  for (Meter& meter : meters_) meter.fresh = false;
+  std::uint64_t failures = 0;
+  bool changed = false;
+  for (Watched* one : all_watched_) {
+    failures += one->watch.failures();
+    changed = changed || one->told != one->watch.health();
+    one->told = one->watch.health();
+  }
+  std::string amiss;
+  for (const Watched* one : all_watched_) {
+    if (!changed || one->told == sensors::Health::kFine) continue;
+    const sensors::Signal& signal = one->sensor->signal();
+    amiss += (amiss.empty() ? "" : "; ") + signal.name + " " + std::string(sensors::name_of(signal.quantity)) + " is " +
+             std::string(sensors::name_of(one->told));
+    if (one->told == sensors::Health::kFailing) amiss += " (" + one->watch.error().line() + ")";
+  }
+  if (has_energy_ && !measuring && !amiss.empty()) amiss += "; energy is not measured meanwhile";
+  const std::lock_guard<std::mutex> lock(mutex_);
+  energy_j_ = measuring ? std::optional(energy_j) : std::nullopt;
+  energy_ci_j_ = measuring ? std::optional(ci_j) : std::nullopt;
+  sensor_failures_ = failures;
+  if (changed) amiss_ = std::move(amiss);
 }
 
 void LivePlant::sample_once() {
   Telemetry telemetry;
   telemetry.at_s = clock_.now_s();
-  if (sensors::Sensor* sensor = sensors_.find("board", sensors::Quantity::kTemperatureC)) {
-    if (const auto reading = sensor->read()) telemetry.temperature_c = reading->value;
-  }
+  telemetry.temperature_c = look(temperature_, telemetry.at_s);
   if (has_energy_) measure(telemetry.at_s, telemetry);
-  for (std::size_t c = 0; c < board_.clusters.size() && c < policies::kMaxClusters; ++c) {
-    const boards::Cluster& cluster = board_.clusters[c];
-    if (sensors::Sensor* others = sensors_.find(cluster.name, sensors::Quantity::kOthersUtilisation)) {
-      if (const auto reading = others->read()) telemetry.others_util[c] = std::clamp(reading->value, 0.0, 1.0);
+  for (std::size_t c = 0; c < freq_.size(); ++c) {
+    if (const auto others = look(others_util_[c], telemetry.at_s)) {
+      telemetry.others_util[c] = std::clamp(*others, 0.0, 1.0);
     }
-    if (sensors::Sensor* freq = sensors_.find(cluster.name, sensors::Quantity::kFreqKhz)) {
-      if (const auto reading = freq->read()) {
-        std::int32_t nearest = 0;
-        for (std::size_t o = 0; o < cluster.opps.size(); ++o) {
-          if (static_cast<double>(cluster.opps[o].freq_khz) <= reading->value + 1)
-            nearest = static_cast<std::int32_t>(o);
-        }
-        telemetry.present_opp[c] = nearest;
+    if (const auto freq_khz = look(freq_[c], telemetry.at_s)) {
+      const auto& opps = board_.clusters[c].opps;
+      std::int32_t nearest = 0;
+      for (std::size_t o = 0; o < opps.size(); ++o) {
+        if (static_cast<double>(opps[o].freq_khz) <= *freq_khz + 1) nearest = static_cast<std::int32_t>(o);
       }
+      telemetry.present_opp[c] = nearest;
     }
   }
+  tell(telemetry.at_s);
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (latest_.has_value() && latest_->power_w.has_value()) {
+  for (std::size_t c = 0; c < freq_.size(); ++c) present_opp_[c] = telemetry.present_opp[c];
+  if (latest_.has_value() && latest_->power_w.has_value() && !telemetry.power_lost) {
     // Nobody has taken the last round: its window is not lost.
     const double window_s = latest_->window_s + telemetry.window_s;
     telemetry.power_w =

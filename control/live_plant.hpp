@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -12,18 +13,25 @@
 #include "control/plant.hpp"
 #include "core/clock.hpp"
 #include "sensors/catalogue.hpp"
+#include "sensors/energy_integrator.hpp"
+#include "sensors/health.hpp"
 
 namespace reins::control {
 
 /// Threads: the loop's thread calls it; a thread of its own runs the engine, so that an operating point can change
 /// while an inference runs, and rings the bell at its end; a sampling thread reads the sensors (an I2C read blocks for
-/// milliseconds), so that no decision waits for one. Caps are read where telemetry is taken: they belong to the
-/// actuators, and cost one read of a kernel file each.
+/// milliseconds), so that no decision waits for one. Caps are read where telemetry is taken, and once a second whether
+/// another program has changed a governor or a limit: both belong to the actuators, and cost a read of a kernel file
+/// each. A cluster whose control another program has taken is left to it until it is given back; meanwhile it counts as
+/// held at the point it runs at.
 class LivePlant final : public Plant {
  public:
   struct Options {
     double sample_s =
-        0.1;  ///< time between two rounds of sensor reads. 0.005..10; each costs the reads' time on one core
+        0.1;            ///< time between two rounds of sensor reads. 0.005..10; each costs the reads' time on one core
+    double look_s = 1;  ///< time between two looks whether another program changed what is set here. 0.01..60; each
+                        ///< costs two reads of a kernel file per control
+    std::function<Status()> on_sampler{};  ///< called on the sampling thread before its first round; may be empty
   };
   /// `board`: as bind_board left it for `engine`; what `engine` refuses of it is an error when it is applied. A mapping
   /// with a cpu quota limits the whole control group of this process. Takes over sensors and actuators; keeps
@@ -40,22 +48,28 @@ class LivePlant final : public Plant {
   bool poll_telemetry(double now_s, Telemetry& out) override;
   Result<std::optional<PlantCompletion>> poll_completion(double now_s) override;
   double next_event_s() override;
-  std::optional<double> energy_j() override;
+  PlantReport report() override;
   bool emulated() const noexcept override { return false; }
   Status restore() override;
 
   /// True where the accounting rails have a sensor that answers: else no energy is claimed.
   bool has_energy() const noexcept { return has_energy_; }
+  /// What `on_sampler` answered; waits for it.
+  Status sampler_status();
 
  private:
+  /// A sensor that telemetry needs, and whether it measures.
+  struct Watched {
+    explicit Watched(sensors::Sensor& sensor) : sensor(&sensor), watch(sensor.signal()) {}
+    sensors::Sensor* sensor;
+    sensors::HealthWatch watch;
+    sensors::Health told = sensors::Health::kFine;  ///< what was reported of it last
+  };
   /// What one accounting rail is read from.
   struct Meter {
-    sensors::Sensor* sensor = nullptr;
-    bool counter = false;
-    double last_j = -1;   ///< of a counter; below 0: not read yet
-    bool behind = false;  ///< the last read failed: the next difference reaches over the gap
-    std::uint64_t updates = 0;
-    bool fresh = false;  ///< the device has spoken since the last window was closed
+    Watched watched;
+    sensors::EnergyIntegrator integral;
+    double window_j = 0, window_s = 0;  ///< of the integral, where the last window was closed
   };
   struct Run {
     LevelId level;
@@ -67,9 +81,17 @@ class LivePlant final : public Plant {
   Result<PlantCompletion> take_answer();
   void sample();
   void sample_once();
-  /// Adds what the rails drew since the last round; closes the window in `out` when every rail's device has spoken.
+  std::optional<Watched> watched(std::string_view name, sensors::Quantity quantity) const;
+  /// The value, where the sensor measures now. Keeps note of its failures.
+  std::optional<double> look(std::optional<Watched>& watched, double now_s);
+  /// Integrates what the rails have drawn; closes the window in `out` when every rail's device has spoken.
   void measure(double now_s, Telemetry& out);
+  /// Hands the integrals out, and what is amiss with the sensors.
+  void tell(double now_s);
   Status tune(ClusterId used, OppId opp) noexcept;
+  /// Puts one cluster's setting in force, or leaves it where another program has the control.
+  Status set(ClusterId cluster, const actuators::Setting& wanted) noexcept;
+  void look_for_others(double now_s);
 
   const boards::Board& board_;
   inference::Engine& engine_;
@@ -84,10 +106,22 @@ class LivePlant final : public Plant {
   bool running_ = false;  // from start to the end's being polled: the engine is its thread's
   bool has_energy_ = false;
 
+  // The loop's thread alone.
+  std::vector<std::optional<std::int64_t>> in_force_khz_;  // by cluster, as it was read back
+  ClusterId used_;
+  std::uint64_t adjusted_ = 0;
+  double looked_s_ = 0;
+  std::uint32_t held_ = 0;  // a bit per cluster that another program has
+  std::string others_;      // what they did, in one line
+
+  std::atomic<std::uint64_t> load_changes_ = 0;  // settings put in force and inferences begun
+
   // The sampling thread's own.
   std::vector<Meter> meters_;  // of the accounting rails; empty where no energy is claimed
-  double last_sample_s_ = 0;
-  double window_j_ = 0, window_s_ = 0;
+  bool broken_window_ = true;  // a rail did not measure since the last window was closed, or none was
+  std::optional<Watched> temperature_;
+  std::vector<std::optional<Watched>> others_util_, freq_;  // by cluster
+  std::vector<Watched*> all_watched_;
   std::thread sampler_;
 
   std::thread runner_;
@@ -102,7 +136,12 @@ class LivePlant final : public Plant {
   std::condition_variable wake_;
   bool stopping_ = false;
   std::optional<Telemetry> latest_;
-  std::optional<double> energy_j_;
+  bool told_sampler_ = false;
+  Status sampler_status_;
+  std::optional<double> energy_j_, energy_ci_j_;  // absent while a rail does not measure
+  std::vector<std::optional<std::int32_t>> present_opp_;
+  std::uint64_t sensor_failures_ = 0;
+  std::string amiss_;
 };
 
 }  // namespace reins::control

@@ -167,6 +167,8 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
     const auto top = static_cast<std::int32_t>(space_.mappings[m].freq_khz.size()) - 1;
     const std::int32_t cap = std::clamp(facts.cap[space_.mappings[m].cluster.index()], 0, top);
     mask.opps[m] = ((std::uint64_t{2} << cap) - 1U) & measured_[m];
+    const std::uint64_t at_cap = (std::uint64_t{1} << cap) & measured_[m];
+    if (((facts.held >> space_.mappings[m].cluster.index()) & 1U) != 0 && at_cap != 0) mask.opps[m] = at_cap;
     // Below the lowest point that was measured there is nothing to offer: a cap there holds as far as it can.
     if (mask.opps[m] == 0) mask.opps[m] = measured_[m] & (~measured_[m] + 1);
     if (mask.opps[m] == 0) mask.mappings &= ~(1U << m);

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "control/runtime.hpp"
@@ -19,6 +20,22 @@ struct PlantCompletion {
   LevelId level;
   int predicted = -1;
   std::vector<float> probabilities;
+};
+
+/// What a plant says of itself beside its telemetry. Counts run since it was made.
+struct PlantReport {
+  /// Energy of the accounting rails so far where the plant itself knows it (its sensors, or the emulated truth), up to
+  /// one update of the slowest sensor ago. Absent too while a sensor of theirs does not measure.
+  std::optional<double> energy_j;
+  /// Half-width of its interval, about 95 %; absent where nothing was measured.
+  std::optional<double> energy_ci_j;
+  /// Of the cluster that the last action put its mapping on, as it was read back. Absent where a governor has it or
+  /// nothing could be read.
+  std::optional<std::int64_t> freq_khz;
+  std::uint64_t sensor_failures = 0;    ///< times a sensor turned from measuring to failing, stale or stuck
+  std::uint64_t foreign_changes = 0;    ///< times another program changed a control that is set here
+  std::uint64_t adjusted_settings = 0;  ///< settings that are in force otherwise than asked for: rounded, capped, left
+  std::string warning;                  ///< what is amiss now, in one line; empty: nothing
 };
 
 /// What a driver sleeps on. Rung from any thread; a ring while nobody waits ends the next wait.
@@ -64,8 +81,7 @@ class Plant {
   virtual Result<std::optional<PlantCompletion>> poll_completion(double now_s) = 0;
   /// When to poll next at the latest; sooner when the bell rings.
   virtual double next_event_s() = 0;
-  /// Energy of the accounting rails so far where the plant itself knows it (a counter, or the emulated truth).
-  virtual std::optional<double> energy_j() = 0;
+  virtual PlantReport report() = 0;
   virtual bool emulated() const noexcept = 0;
   /// Puts the board back, when the inference under way has ended. Nothing starts behind it.
   virtual Status restore() = 0;

@@ -134,7 +134,7 @@ void Runtime::sensed(double now_s, const Telemetry& telemetry) noexcept {
   const auto power_w = telemetry.power_w.has_value() ? telemetry.power_w : telemetry_.power_w;
   telemetry_ = telemetry;
   if (telemetry.power_w.has_value() && telemetry.window_s > 0) energy_.measured(telemetry.window_s, *telemetry.power_w);
-  telemetry_.power_w = power_w;
+  telemetry_.power_w = telemetry.power_lost ? std::nullopt : power_w;
 }
 
 void Runtime::put_lost_last(double soonest_s) noexcept {
@@ -191,6 +191,7 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
     const auto top = static_cast<std::int32_t>(board_.clusters[c].opps.size()) - 1;
     facts.cap[c] = std::clamp<std::int32_t>(telemetry_.cap[c].value_or(top), 0, top);
   }
+  facts.held = telemetry_.held;
   // Without deadlines nobody asks for a pace: the longer the queue, the further below the mean gap, so that it stays
   // within its places; but none that nothing keeps, which would bind nobody.
   if (!facts.slack_s.has_value() && !facts.pace_s.has_value() && facts.queue_depth > 0 && gaps_ > 0 &&
@@ -320,6 +321,7 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
   if (source != EnergySource::kNone && !outcome.applied.governor.has_value()) {
     outcome.energy_j = energy_.total_j() - energy_at_start_j_;
     outcome.energy_source = source;
+    if (const auto sigma = energy_.relative_sigma()) outcome.energy_ci_j = 2 * *sigma * *outcome.energy_j;
   }
   last_latency_s_ = outcome.latency_s;
   last_energy_j_ = outcome.energy_j;

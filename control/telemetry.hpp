@@ -28,9 +28,12 @@ struct Telemetry {
   /// updated.
   std::optional<double> power_w;
   double window_s = 0;
+  bool power_lost = false;  ///< the power sensor does not measure now: what it said last stands for nothing
   std::array<std::optional<double>, policies::kMaxClusters> others_util{};
   std::array<std::optional<std::int32_t>, policies::kMaxClusters> present_opp{};  ///< index of the frequency in force
   std::array<std::optional<std::int32_t>, policies::kMaxClusters> cap{};          ///< highest index that caps allow
+  /// A bit per cluster whose operating point is another program's now, and stays at `cap`.
+  std::uint32_t held = 0;
 };
 
 enum class EnergySource : std::uint8_t { kNone, kModelled, kAttributed, kMeasured };
@@ -46,8 +49,9 @@ struct Outcome {
   double latency_s = 0;  ///< arrival to reply
   double queue_s = 0;
   bool rejected = false;
-  bool missed = false;             ///< late, or rejected
-  std::optional<double> energy_j;  ///< from its start to its end, attributed
+  bool missed = false;                ///< late, or rejected
+  std::optional<double> energy_j;     ///< from its start to its end, attributed
+  std::optional<double> energy_ci_j;  ///< half-width of its interval, about 95 %; absent before it can be known
   EnergySource energy_source = EnergySource::kNone;
   std::int64_t decision_ns = 0;
 };

@@ -10,6 +10,12 @@ EmulatedPlant::EmulatedPlant(EmulatedBoard& board, inference::Engine* engine, co
   board_.reset(0, conditions);
 }
 
+control::PlantReport EmulatedPlant::report() {
+  control::PlantReport report;
+  report.energy_j = board_.energy_j();
+  return report;
+}
+
 double EmulatedPlant::now_s() { return clock_.now_s() - began_s_; }
 
 void EmulatedPlant::catch_up(double now_s) noexcept {

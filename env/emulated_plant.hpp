@@ -22,7 +22,7 @@ class EmulatedPlant final : public control::Plant {
   bool poll_telemetry(double now_s, control::Telemetry& out) override;
   Result<std::optional<control::PlantCompletion>> poll_completion(double now_s) override;
   double next_event_s() override;
-  std::optional<double> energy_j() override { return board_.energy_j(); }
+  control::PlantReport report() override;
   bool emulated() const noexcept override { return true; }
   Status restore() override { return {}; }
 

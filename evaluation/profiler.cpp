@@ -64,7 +64,7 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
   report.profile.board = board.name;
   report.profile.board_fingerprint = board.fingerprint;
   report.profile.network_fingerprint = network.fingerprint;
-  report.has_energy = plant.energy_j().has_value();
+  report.has_energy = plant.report().energy_j.has_value();
 
   std::size_t bytes = 1;
   for (const std::int64_t n : network.input_shape) bytes *= static_cast<std::size_t>(n);

@@ -41,8 +41,9 @@ struct Situation {
   std::optional<double> power_w;  ///< accounting rails over the last window
   Action present;                 ///< what is in force
   std::array<std::int32_t, kMaxClusters>
-      cap{};            ///< highest operating point allowed now per cluster (thermal cap, nvpmodel)
-  LevelId floor_level;  ///< the lowest level that meets the accuracy floor (the full one where none does)
+      cap{};               ///< highest operating point allowed now per cluster (thermal cap, nvpmodel)
+  std::uint32_t held = 0;  ///< a bit per cluster that stays at its cap: another program sets it now
+  LevelId floor_level;     ///< the lowest level that meets the accuracy floor (the full one where none does)
 };
 
 inline constexpr std::size_t kMaxFeatures = 192;

@@ -43,6 +43,7 @@ struct Encoder {
     map["queue_s"] = number(a.queue_s);
     map["latency_s"] = number(a.latency_s);
     map["energy_j"] = number(a.energy_j);
+    map["energy_ci_j"] = number(a.energy_ci_j);
     map["energy_source"] = a.energy_source;
     map["decision_ns"] = a.decision_ns;
     map["missed"] = a.missed;
@@ -70,6 +71,7 @@ struct Encoder {
     Value::Map goals;
     put_goals(goals, a.goals);
     map["goals"] = std::move(goals);
+    if (!a.warning.empty()) map["warning"] = a.warning;
     map["emulated"] = a.emulated;
   }
   void operator()(const MetricsAnswer& a) const {
@@ -83,7 +85,12 @@ struct Encoder {
     map["shield_interventions"] = a.shield_interventions;
     map["grown"] = a.grown;
     map["malformed"] = a.malformed;
+    map["sensor_failures"] = a.sensor_failures;
+    map["foreign_changes"] = a.foreign_changes;
+    map["adjusted_settings"] = a.adjusted_settings;
+    if (!a.warning.empty()) map["warning"] = a.warning;
     map["energy_j"] = number(a.energy_j);
+    map["energy_ci_j"] = number(a.energy_ci_j);
     map["energy_source"] = a.energy_source;
     map["p50_s"] = number(a.p50_s);
     map["p95_s"] = number(a.p95_s);
@@ -176,6 +183,7 @@ void read(Reader& in, const Value& map, InferAnswer& a) {
   in.real("queue_s", a.queue_s, 0);
   in.real("latency_s", a.latency_s, 0);
   in.maybe("energy_j", a.energy_j);
+  in.maybe("energy_ci_j", a.energy_ci_j);
   in.source("energy_source", a.energy_source);
   in.integer("decision_ns", a.decision_ns, 0, kMaxInt);
   in.boolean("missed", a.missed);
@@ -205,6 +213,7 @@ void read(Reader& in, const Value& map, StatusAnswer& a) {
   in.integer("queue_limit", a.queue_limit, 0, kMaxInt);
   in.real("uptime_s", a.uptime_s, 0);
   in.boolean("emulated", a.emulated);
+  if (map.find("warning") != nullptr) in.text("warning", a.warning);
   if (const auto goals = map.map_at("goals", kWhere)) {
     Reader nested(**goals);
     nested.goals(a.goals);
@@ -215,7 +224,14 @@ void read(Reader& in, const Value& map, StatusAnswer& a) {
 }
 
 void read(Reader& in, const Value& map, MetricsAnswer& a) {
-  if (map.find("grown") != nullptr) in.integer("grown", a.grown, 0, kMaxInt);
+  // Servers of before do not say these.
+  for (const auto& [key, counter] : {std::pair{"grown", &a.grown},
+                                     {"sensor_failures", &a.sensor_failures},
+                                     {"foreign_changes", &a.foreign_changes},
+                                     {"adjusted_settings", &a.adjusted_settings}}) {
+    if (map.find(key) != nullptr) in.integer(key, *counter, 0, kMaxInt);
+  }
+  if (map.find("warning") != nullptr) in.text("warning", a.warning);
   for (const auto& [key, counter] : {std::pair{"offered", &a.offered},
                                      {"served", &a.served},
                                      {"missed", &a.missed},
@@ -227,6 +243,7 @@ void read(Reader& in, const Value& map, MetricsAnswer& a) {
     in.integer(key, *counter, 0, kMaxInt);
   }
   in.maybe("energy_j", a.energy_j);
+  in.maybe("energy_ci_j", a.energy_ci_j);
   in.source("energy_source", a.energy_source);
   in.real("p50_s", a.p50_s, 0);
   in.real("p95_s", a.p95_s, 0);

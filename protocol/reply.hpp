@@ -27,10 +27,11 @@ struct InferAnswer {
   int level = 0;                      ///< 1..N, as people count; N is the full network. Where it ended
   int started_level = 0;              ///< 1..N: where it started; below `level` where it has grown. 0: not said
   std::string mapping;
-  std::int64_t freq_khz = 0;
-  double queue_s = 0;    ///< arrival to start of service
-  double latency_s = 0;  ///< arrival to reply
+  std::int64_t freq_khz = 0;  ///< in force, as it was read back
+  double queue_s = 0;         ///< arrival to start of service
+  double latency_s = 0;       ///< arrival to reply
   std::optional<double> energy_j;
+  std::optional<double> energy_ci_j;  ///< half-width of its interval, about 95 %
   std::string energy_source = "none";
   std::int64_t decision_ns = 0;
   bool missed = false;    ///< the deadline (or latency goal) was not met
@@ -53,6 +54,7 @@ struct StatusAnswer {
   std::uint64_t waiting = 0, queue_limit = 0;  ///< behind the one in service, and how many may
   double uptime_s = 0;
   GoalsInForce goals;
+  std::string warning;  ///< what is amiss now with sensors and controls, in one line; not on the wire where empty
   bool emulated = false;
 };
 
@@ -60,9 +62,14 @@ struct StatusAnswer {
 struct MetricsAnswer {
   std::uint64_t offered = 0, served = 0, missed = 0, rejected = 0;
   std::uint64_t decisions = 0, switches = 0, shield_interventions = 0;
-  std::uint64_t grown = 0;         ///< requests answered at a higher level than they were started at
-  std::uint64_t malformed = 0;     ///< messages answered with a fault, overload aside
-  std::optional<double> energy_j;  ///< accounting rails, idle included
+  std::uint64_t grown = 0;              ///< requests answered at a higher level than they were started at
+  std::uint64_t malformed = 0;          ///< messages answered with a fault, overload aside
+  std::uint64_t sensor_failures = 0;    ///< times a sensor turned from measuring to failing, stale or stuck
+  std::uint64_t foreign_changes = 0;    ///< times another program changed a governor or limit that is set here
+  std::uint64_t adjusted_settings = 0;  ///< settings in force otherwise than asked for: rounded, capped, left
+  std::string warning;                  ///< what is amiss now, in one line; not on the wire where empty
+  std::optional<double> energy_j;       ///< accounting rails, idle included
+  std::optional<double> energy_ci_j;    ///< half-width of its interval, about 95 %; absent where nothing was measured
   std::string energy_source = "none";
   double p50_s = 0, p95_s = 0, p99_s = 0;  ///< arrival to reply
   double uptime_s = 0;

@@ -135,6 +135,8 @@ class Server::Impl {
   void answer(const Envelope& envelope, const Value& id, decltype(protocol::Reply::body) body);
   void refuse(const Envelope& envelope, const Value& id, protocol::Fault fault);
   void publish();
+  /// Says in the log what has come to be amiss, and when it is over.
+  void note_warning();
   void finish();
   protocol::MetricsAnswer metrics() const;
   protocol::StatusAnswer status(AppId app) const;
@@ -156,6 +158,7 @@ class Server::Impl {
   std::uint64_t malformed_ = 0;
   double started_s_ = now_s();
   bool stopping_ = false;
+  std::string warned_;           // what is amiss, as it was logged last
   std::optional<Error> failed_;  // the driver's
 };
 
@@ -377,6 +380,7 @@ protocol::StatusAnswer Server::Impl::status(AppId app) const {
   answer.queue_limit = options_.queue_limit;
   answer.uptime_s = now_s() - started_s_;
   answer.goals = goals(app);
+  answer.warning = facts.warning;
   answer.emulated = facts.emulated;
   return answer;
 }
@@ -385,6 +389,18 @@ void Server::Impl::publish() {
   const std::string bytes = protocol::encode_reply({Value(), metrics()});
   static_cast<void>(pub_.send(zmq::str_buffer("telemetry"), zmq::send_flags::sndmore | zmq::send_flags::dontwait));
   static_cast<void>(pub_.send(zmq::buffer(bytes), zmq::send_flags::dontwait));
+}
+
+void Server::Impl::note_warning() {
+  if (!options_.log) return;
+  std::string warning = driver_.metrics().warning;
+  if (warning == warned_) return;
+  if (warning.empty()) {
+    options_.log->info("no longer amiss: {}", warned_);
+  } else {
+    options_.log->warn(warning);
+  }
+  warned_ = std::move(warning);
 }
 
 /// Whoever still waits is told so.
@@ -400,6 +416,7 @@ Status Server::Impl::run(int stop_fd) {
   const bool publishes = !telemetry_endpoint.empty();
   const double period_s = 1 / options_.telemetry_hz;
   double next_publish_s = now_s() + period_s;
+  double next_note_s = now_s() + kIdleWait_s;
   double drained_s = 0;
   try {
     if (options_.log) {
@@ -413,6 +430,7 @@ Status Server::Impl::run(int stop_fd) {
       if (!stopping_) items.push_back({nullptr, stop_fd, ZMQ_POLLIN, 0});
       double until_s = now_s() + kIdleWait_s;
       if (publishes) until_s = std::min(until_s, next_publish_s);
+      until_s = std::min(until_s, next_note_s);
       if (stopping_) until_s = std::min(until_s, drained_s);
       const double wait_s = std::max(0.0, until_s - now_s());
       try {
@@ -427,6 +445,10 @@ Status Server::Impl::run(int stop_fd) {
       if (publishes && now_s() >= next_publish_s) {
         publish();
         next_publish_s = std::max(next_publish_s + period_s, now_s());
+      }
+      if (now_s() >= next_note_s) {
+        note_warning();
+        next_note_s = now_s() + kIdleWait_s;
       }
       if (!stopping_ && items.back().revents != 0) {
         stopping_ = true;

@@ -30,7 +30,10 @@ protocol::InferAnswer answer_of(const control::InferReply& reply) {
   answer.queue_s = reply.queue_s;
   answer.latency_s = reply.latency_s;
   answer.energy_source = source_of(reply.energy_source);
-  if (answer.energy_source != "none") answer.energy_j = reply.energy_j;
+  if (answer.energy_source != "none") {
+    answer.energy_j = reply.energy_j;
+    answer.energy_ci_j = reply.energy_ci_j;
+  }
   answer.decision_ns = reply.decision_ns;
   answer.missed = reply.missed;
   answer.emulated = reply.emulated;
@@ -64,7 +67,14 @@ protocol::MetricsAnswer answer_of(const control::DriverMetrics& metrics) {
   answer.shield_interventions = metrics.shield_interventions;
   answer.grown = metrics.grown;
   answer.energy_source = source_of(metrics.energy_source);
-  if (answer.energy_source != "none") answer.energy_j = metrics.energy_j;
+  if (answer.energy_source != "none") {
+    answer.energy_j = metrics.energy_j;
+    answer.energy_ci_j = metrics.energy_ci_j;
+  }
+  answer.sensor_failures = metrics.sensor_failures;
+  answer.foreign_changes = metrics.foreign_changes;
+  answer.adjusted_settings = metrics.adjusted_settings;
+  answer.warning = metrics.warning;
   answer.p50_s = metrics.p50_s;
   answer.p95_s = metrics.p95_s;
   answer.p99_s = metrics.p99_s;

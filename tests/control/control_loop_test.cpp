@@ -112,6 +112,38 @@ TEST_F(Loop, AnswersOnTheBoardAndPutsItBackWhenStopped) {
   EXPECT_THAT(submit(8), IsError(ErrorKind::kGone, HasSubstr("stopping")));
 }
 
+TEST_F(Loop, ServesOnWhereAnotherProgramTakesTheGovernor) {
+  start();
+  ASSERT_OK(submit(1));
+  ASSERT_TRUE(reply().has_value());
+  world_.put(1, "scaling_cur_freq", "800000");
+  world_.put(1, "scaling_governor", "performance");
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (loop_->metrics().warning.empty() && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_OK(submit(2));
+  const auto answer = reply();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_FALSE(answer->error.has_value());
+  EXPECT_EQ(answer->freq_khz, 800000) << "held at the point it runs at";
+  const DriverMetrics metrics = loop_->metrics();
+  EXPECT_EQ(metrics.foreign_changes, 1U);
+  EXPECT_THAT(metrics.warning, HasSubstr("another program"));
+  ASSERT_OK(loop_->stop());
+  EXPECT_EQ(world_.at(1, "scaling_governor"), "performance");
+  EXPECT_EQ(world_.at(0, "scaling_governor"), "schedutil");
+}
+
+TEST_F(Loop, SaysWhatItsThreadCouldNotDo) {
+  plant_ = world_.plant();
+  LoopSetup setup{&world_.made.board, &world_.made.space, &world_.made.profile, &world_.engine.facts(), policy_,
+                  plant_.get()};
+  setup.on_thread = [] { return Status(fail(ErrorKind::kDenied, "no such class", "--sched")); };
+  ControlLoop loop(setup, config_, policies::Goals{});
+  EXPECT_THAT(loop.start(), IsError(ErrorKind::kDenied, HasSubstr("--sched")));
+}
+
 TEST_F(Loop, AnswersTheEarliestDeadlineFirstEachWithItsOwnImage) {
   std::promise<void> all_in;
   as_fast_as_allowed_.may_decide = all_in.get_future();

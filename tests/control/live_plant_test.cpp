@@ -280,6 +280,64 @@ TEST(LivePlant, SaysGoneWhenAClusterLeaves) {
   EXPECT_THAT(plant->apply(act(2, 0, 4)), IsError(ErrorKind::kGone, HasSubstr("policy2")));
 }
 
+TEST(LivePlant, SaysWhatIsInForceWhereItIsNotWhatWasAskedFor) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 3)));
+  EXPECT_EQ(plant->report().freq_khz, 1600000);
+  EXPECT_EQ(plant->report().adjusted_settings, 0U);
+  world.put(1, "scaling_max_freq", "1300000");
+  ASSERT_OK(plant->apply(act(2, 0, 4)));
+  EXPECT_EQ(plant->report().freq_khz, 1200000);
+  EXPECT_EQ(plant->report().adjusted_settings, 1U);
+}
+
+TEST(LivePlant, LeavesAClusterToAnotherProgramUntilItIsGivenBack) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 3)));
+  world.put(1, "scaling_governor", "performance");
+  world.put(1, "scaling_cur_freq", "1600000");
+  const auto held = LiveWorld::telemetry(*plant, [](const Telemetry& t) { return t.held != 0 && t.cap[1] == 3; });
+  ASSERT_TRUE(held.has_value()) << "seen without an apply";
+  EXPECT_EQ(held->held, 2U);
+  EXPECT_THAT(plant->report().warning, HasSubstr("big: another program set the governor"));
+  EXPECT_EQ(plant->report().foreign_changes, 1U);
+  EXPECT_EQ(plant->report().freq_khz, 1600000) << "where it runs";
+  ASSERT_OK(plant->apply(act(2, 0, 0))) << "reported, not an end of everything";
+  EXPECT_EQ(world.at(1, "scaling_governor"), "performance") << "not fought over";
+  EXPECT_EQ(world.at(1, "scaling_setspeed"), "1600000");
+  EXPECT_EQ(plant->report().adjusted_settings, 1U);
+  ASSERT_OK(plant->apply(act(0, 0, 2)));
+  EXPECT_EQ(world.at(0, "scaling_setspeed"), "1000000") << "the other cluster is still ours";
+
+  world.put(1, "scaling_governor", "userspace");
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, [](const Telemetry& t) { return t.held == 0; }).has_value());
+  EXPECT_EQ(plant->report().warning, "");
+  ASSERT_OK(plant->apply(act(2, 0, 1)));
+  EXPECT_EQ(world.at(1, "scaling_setspeed"), "800000");
+  EXPECT_EQ(plant->report().foreign_changes, 1U);
+}
+
+TEST(LivePlant, PutsNothingBackOverWhatAnotherProgramChose) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 3)));
+  world.put(1, "scaling_governor", "performance");
+  ASSERT_OK(plant->restore());
+  EXPECT_EQ(world.at(1, "scaling_governor"), "performance");
+  EXPECT_EQ(world.at(0, "scaling_governor"), "schedutil");
+  EXPECT_FALSE(std::filesystem::exists(world.tree.path("run/state.toml"))) << "nothing is left to do";
+}
+
+TEST(LivePlant, HandsOutWhatItsSamplingThreadCouldNotDo) {
+  LiveWorld world;
+  auto actuators = actuators::ActuatorSet::make(world.made.board, {world.tree.root(), {}});
+  LivePlant plant(world.made.board, world.engine, std::move(actuators), {}, world.clock,
+                  {.on_sampler = [] { return Status(fail(ErrorKind::kDenied, "no such class", "--sched")); }});
+  EXPECT_THAT(plant.sampler_status(), IsError(ErrorKind::kDenied, HasSubstr("--sched")));
+}
+
 /// A RAPL package whose counter the test turns.
 class Counted : public ::testing::Test {
  protected:
@@ -305,15 +363,81 @@ TEST_F(Counted, EnergyIsWhatTheCounterGrewBy) {
   lay_package();
   const auto plant = world_.plant();
   EXPECT_TRUE(plant->has_energy());
-  EXPECT_EQ(plant->energy_j(), 0.0);
+  EXPECT_EQ(plant->report().energy_j, 0.0);
   // Its first round has set the counter's start once a round has been seen.
   ASSERT_TRUE(LiveWorld::telemetry(*plant, kAny).has_value());
   ASSERT_TRUE(LiveWorld::telemetry(*plant, kAny).has_value());
   turn(3'500'000);
   const auto seen = LiveWorld::telemetry(*plant, [](const Telemetry& t) { return t.power_w.value_or(0) > 0; });
   ASSERT_TRUE(seen.has_value());
-  EXPECT_NEAR(*plant->energy_j(), 2.5, 1e-9);
+  EXPECT_NEAR(*plant->report().energy_j, 2.5, 1e-9);
   EXPECT_NEAR(*seen->power_w * seen->window_s, 2.5, 1e-6) << "power x window is the energy";
+}
+
+TEST_F(Counted, CountsAcrossTheTurnOfTheCounter) {
+  lay_package();
+  world_.tree.put(kZone + "/max_energy_range_uj", "4000000");
+  const auto plant = world_.plant();
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, kAny).has_value());
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, kAny).has_value());
+  turn(3'500'000);
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, [](const Telemetry& t) { return t.power_w.value_or(0) > 0; }).has_value());
+  turn(500'000);
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, [](const Telemetry& t) { return t.power_w.value_or(0) > 0; }).has_value());
+  EXPECT_NEAR(*plant->report().energy_j, 3.5, 1e-9);
+}
+
+/// Waits until the plant says so.
+template <typename Wanted>
+bool comes_true(Wanted wanted) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (std::chrono::steady_clock::now() < until) {
+    if (wanted()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+TEST_F(Counted, ASensorThatFailsForAWhileIsReportedAndWidensTheInterval) {
+  const std::string chip = world_.tree.hwmon(0, "ina231");
+  world_.tree.put(chip + "/power1_input", "2000000");
+  boards::Rail slow = rail("big", chip + "/power1_input");
+  slow.sensor_period_s = 0.01;
+  world_.made.board.rails = {slow};
+  const auto plant = world_.plant();
+  const auto has_power = [](const Telemetry& t) { return t.power_w.has_value(); };
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, has_power).has_value());
+  EXPECT_EQ(plant->report().warning, "");
+
+  world_.tree.put(chip + "/power1_input", "rubbish");
+  const auto lost = LiveWorld::telemetry(*plant, [](const Telemetry& t) { return t.power_lost; });
+  ASSERT_TRUE(lost.has_value());
+  EXPECT_EQ(lost->power_w, std::nullopt) << "the last good value is not handed out again";
+  const PlantReport amiss = plant->report();
+  EXPECT_EQ(amiss.energy_j, std::nullopt);
+  EXPECT_EQ(amiss.sensor_failures, 1U);
+  EXPECT_THAT(amiss.warning, ::testing::AllOf(HasSubstr("big power_w is failing"), HasSubstr("power1_input"),
+                                              HasSubstr("energy is not measured meanwhile")));
+
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  world_.tree.put(chip + "/power1_input", "2000000");
+  ASSERT_TRUE(comes_true([&] { return plant->report().energy_j.has_value(); }));
+  const PlantReport back = plant->report();
+  EXPECT_EQ(back.warning, "");
+  EXPECT_EQ(back.sensor_failures, 1U);
+  EXPECT_GE(*back.energy_ci_j, 2 * 0.2) << "all of what the gap may have held";
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, has_power).has_value());
+}
+
+TEST_F(Counted, ASensorThatLeavesLeavesNoEnergyBehind) {
+  lay_package();
+  const auto plant = world_.plant();
+  ASSERT_TRUE(LiveWorld::telemetry(*plant, kAny).has_value());
+  world_.tree.remove(kZone);
+  ASSERT_TRUE(comes_true([&] { return !plant->report().energy_j.has_value(); }));
+  EXPECT_THAT(plant->report().warning, HasSubstr("package-0 energy_j is failing"));
+  ASSERT_OK(plant->restore());
+  EXPECT_EQ(plant->report().energy_j, std::nullopt);
 }
 
 TEST_F(Counted, NoEnergyIsClaimedWhereARailIsMissing) {
@@ -321,7 +445,7 @@ TEST_F(Counted, NoEnergyIsClaimedWhereARailIsMissing) {
   world_.made.board.rails.push_back(rail("memory", "sys/class/powercap/nowhere"));
   const auto plant = world_.plant();
   EXPECT_FALSE(plant->has_energy());
-  EXPECT_EQ(plant->energy_j(), std::nullopt);
+  EXPECT_EQ(plant->report().energy_j, std::nullopt);
   const auto seen = LiveWorld::telemetry(*plant, kAny);
   ASSERT_TRUE(seen.has_value());
   EXPECT_EQ(seen->power_w, std::nullopt);
@@ -347,7 +471,7 @@ TEST_F(Counted, PowerComesAsOftenAsASlowSensorSpeaks) {
   const double elapsed_s = world_.clock.now_s() - began_s;
   EXPECT_GE(spoken, 1);
   EXPECT_LE(spoken, elapsed_s / 0.05 + 2) << "a value that was read again is no new one";
-  const double energy_j = *plant->energy_j();
+  const double energy_j = *plant->report().energy_j;
   EXPECT_GT(energy_j, 0);
   EXPECT_LE(energy_j, 2 * (world_.clock.now_s() - began_s) + 1e-9);
 }

@@ -30,7 +30,7 @@ struct LiveWorld {
     auto actuators = actuators::ActuatorSet::make(made.board, {tree.root(), tree.path("run/state.toml")});
     auto sensors = sensors::make_sensors(made.board, {tree.root(), &clock, 0});
     return std::make_unique<control::LivePlant>(made.board, runs, std::move(actuators), std::move(sensors), clock,
-                                                control::LivePlant::Options{.sample_s = sample_s});
+                                                control::LivePlant::Options{.sample_s = sample_s, .look_s = 0.01});
   }
 
   std::string at(int cluster, const std::string& file) const {
