@@ -49,7 +49,8 @@ Result<std::unique_ptr<control::LivePlant>> make_live_plant(const control::LiveB
   for (const auto& missing : sensors.missing) warn(missing.error.line());
   for (const Error& cap : actuators::caps(board, options.root)) warn(cap.line());
   auto plant = std::make_unique<control::LivePlant>(board, engine, std::move(actuators), std::move(sensors), clock,
-                                                    control::LivePlant::Options{});
+                                                    control::LivePlant::Options{.on_sampler = options.on_sampler});
+  REINS_TRY(plant->sampler_status());
   bool dvfs = false;
   for (const boards::Cluster& cluster : board.clusters) dvfs = dvfs || cluster.opps.size() > 1;
   if (!dvfs) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,7 +16,8 @@ namespace reins::apps {
 struct LiveOptions {
   bool live = false;  ///< this machine is the named board; with "host" it always is
   std::string root = "/";
-  std::string state = kDefaultStateFile;
+  std::string state = default_state_file();
+  std::function<Status()> on_sampler{};  ///< see LivePlant::Options
   bool on(const std::string& board) const { return live || board == "host"; }
 };
 

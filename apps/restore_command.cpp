@@ -1,6 +1,10 @@
 #include "apps/restore_command.hpp"
 
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,7 +15,7 @@ namespace reins::apps {
 namespace {
 
 struct Options {
-  std::string state = kDefaultStateFile;
+  std::string state = default_state_file();
   std::string root = "/";
   JsonOption json;
 };
@@ -29,9 +33,12 @@ Result<int> restore(const Options& options) {
     failed += still_to_do(line) ? 1 : 0;
     lines.push_back({{"path", "/" + line.saved.path}, {"value", line.saved.value}, {"ok", !line.error.has_value()}});
     if (line.error) lines.back()["error"] = line.error->line();
+    if (!line.left.empty()) lines.back()["left"] = line.left;
     if (options.json.to_stdout()) continue;
     if (line.error) {
       std::fprintf(stderr, "reins: %s\n", line.error->line().c_str());
+    } else if (!line.left.empty()) {
+      std::printf("left %s in /%s: another program has set it since\n", line.left.c_str(), line.saved.path.c_str());
     } else {
       std::printf("put back %s to /%s\n", line.saved.value.c_str(), line.saved.path.c_str());
     }
@@ -43,6 +50,19 @@ Result<int> restore(const Options& options) {
 }
 
 }  // namespace
+
+std::string default_state_file() {
+  const std::filesystem::path own = "/run/reins";
+  const auto writable = [](const std::filesystem::path& folder) { return ::access(folder.c_str(), W_OK | X_OK) == 0; };
+  std::error_code error;
+  const bool there = std::filesystem::exists(own, error);
+  // The controls themselves are locked, so that two runs with two state files do not meet.
+  if (!(there ? writable(own) : writable("/run"))) {
+    const char* const runtime = std::getenv("XDG_RUNTIME_DIR");
+    if (runtime != nullptr && *runtime == '/') return std::string(runtime) + "/reins/state.toml";
+  }
+  return (own / "state.toml").native();
+}
 
 void register_restore(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();

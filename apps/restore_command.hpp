@@ -6,9 +6,9 @@
 
 namespace reins::apps {
 
-/// Where every command that changes the machine saves what it found, unless told otherwise. Gone with a reboot, as the
-/// changes are.
-inline constexpr const char* kDefaultStateFile = "/run/reins/state.toml";
+/// Where every command that changes the machine saves what it found, unless told otherwise: /run/reins/state.toml, or
+/// $XDG_RUNTIME_DIR/reins/state.toml where this user may not write the former. Gone with a reboot, as the changes are.
+std::string default_state_file();
 
 void register_restore(CLI::App& app, int& exit_code);
 

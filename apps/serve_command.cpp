@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/live.hpp"
+#include "apps/scheduling.hpp"
 #include "apps/wiring.hpp"
 #include "control/control_loop.hpp"
 #include "control/settings.hpp"
@@ -36,6 +37,7 @@ struct ServeOptions {
   std::string policy;
   bool allow_board = false, allow_network = false;
   LiveOptions live;
+  SchedulingOptions scheduling;
   std::string endpoint = "tcp://127.0.0.1:5555";
   std::string telemetry = "tcp://127.0.0.1:5556";
   double telemetry_hz = 10;
@@ -128,6 +130,10 @@ json summary_of(const control::DriverMetrics& m, std::string_view policy) {
           {"latency_s", {{"p50", m.p50_s}, {"p95", m.p95_s}, {"p99", m.p99_s}}},
           {"mean_accuracy", m.mean_accuracy},
           {"energy_j", claims ? or_null(m.energy_j) : json()},
+          {"energy_ci_j", claims ? or_null(m.energy_ci_j) : json()},
+          {"sensor_failures", m.sensor_failures},
+          {"foreign_changes", m.foreign_changes},
+          {"adjusted_settings", m.adjusted_settings},
           {"energy_source", claims ? m.energy_source : "none"}};
 }
 
@@ -142,9 +148,17 @@ void print_summary(const control::DriverMetrics& m) {
               static_cast<unsigned long long>(m.decisions), static_cast<unsigned long long>(m.switches),
               static_cast<unsigned long long>(m.shield_interventions), static_cast<unsigned long long>(m.grown));
   if (m.energy_j && m.energy_source != "none") {
-    std::printf("energy    %.4g J, %s%s, idle included\n", *m.energy_j, m.energy_source.c_str(), emulated);
+    std::printf("energy    %.4g J", *m.energy_j);
+    if (m.energy_ci_j) std::printf(" +- %.2g", *m.energy_ci_j);
+    std::printf(", %s%s, idle included\n", m.energy_source.c_str(), emulated);
   } else {
     std::printf("energy    no energy claim\n");
+  }
+  if (m.sensor_failures + m.foreign_changes + m.adjusted_settings > 0) {
+    std::printf(
+        "amiss     %llu sensor failures, %llu changes by other programs, %llu settings rounded, capped or left\n",
+        static_cast<unsigned long long>(m.sensor_failures), static_cast<unsigned long long>(m.foreign_changes),
+        static_cast<unsigned long long>(m.adjusted_settings));
   }
 }
 
@@ -163,6 +177,11 @@ Status serve(const ServeOptions& options) {
     return fail(ErrorKind::kUsage, "is needed to serve on this machine itself", "--profile",
                 "take one with 'reins profile'");
   }
+  REINS_TRY(check_scheduling(options.scheduling));
+  if (!live && !options.scheduling.sampler_cpus.empty()) {
+    return fail(ErrorKind::kUsage, "an emulated board has no sampling thread", "--sampler-cpus", "give it with --live");
+  }
+  REINS_TRY(lock_memory(options.scheduling));
   const StopSignals stop;
   if (stop.fd() < 0) return fail(from_errno(errno, "cannot wait for signals", "signalfd"));
   REINS_ASSIGN(const auto curve, curve_of(options));
@@ -181,7 +200,9 @@ Status serve(const ServeOptions& options) {
   env::EmulatedBoard emulated(bench->board(), bench->network().levels);
   std::unique_ptr<control::Plant> plant;
   if (live) {
-    REINS_ASSIGN(plant, make_live_plant(bound, bench->board(), *engine, clock, options.live));
+    LiveOptions live_options = options.live;
+    live_options.on_sampler = [&options] { return schedule_thread(options.scheduling, Role::kSampler, true); };
+    REINS_ASSIGN(plant, make_live_plant(bound, bench->board(), *engine, clock, live_options));
   } else {
     env::BoardConditions conditions;
     conditions.seed = options.seed;
@@ -194,8 +215,11 @@ Status serve(const ServeOptions& options) {
   setup.network = &bench->network();
   setup.policy = chosen.policy.get();
   setup.plant = plant.get();
+  setup.on_thread = [&options] { return schedule_thread(options.scheduling, Role::kServer, false); };
   control::ControlLoop loop(setup, chosen.config, options.goals);
   REINS_TRY(loop.start());
+  // ZeroMQ's own threads are made by this one, and like it.
+  REINS_TRY(schedule_thread(options.scheduling, Role::kServer, true));
 
   serving::ServerOptions server_options;
   server_options.endpoint = options.endpoint;
@@ -251,6 +275,7 @@ void register_serve(CLI::App& app, int& exit_code) {
   command->add_flag("--allow-network", options->allow_network,
                     "take a policy that was trained with another network of as many levels");
   add_live_options(*command, options->live, "serve");
+  add_scheduling_options(*command, options->scheduling);
   command->add_option("--endpoint", options->endpoint, "where to listen: tcp://HOST:PORT or ipc://PATH")
       ->capture_default_str();
   command->add_option("--telemetry", options->telemetry, "where to publish telemetry; 'none': nowhere")

@@ -1,4 +1,7 @@
 // `reins board` and `reins restore` as a user runs them, on trees laid out like a board.
+#include <unistd.h>
+
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "apps/board_command.hpp"
@@ -153,6 +156,35 @@ TEST_F(RestoreCommand, PutsBackWhatAKilledRunLeft) {
   EXPECT_THAT(done.out, HasSubstr("put back schedutil to /" + policy_ + "/scaling_governor"));
   EXPECT_EQ(tree_.read(policy_ + "/scaling_governor"), "schedutil");
   EXPECT_THAT(restore().out, HasSubstr("nothing to put back"));
+}
+
+TEST_F(RestoreCommand, LeavesWhatAnotherProgramHasSetSince) {
+  tree_.put(policy_ + "/scaling_governor", "performance");
+  const std::string saved =
+      "schema = 1\n[[saved]]\npath = \"" + policy_ + "/scaling_governor\"\nvalue = \"schedutil\"\nours = \"userspace\"";
+  tree_.put("run/state.toml", saved);
+  const Outcome done = restore();
+  EXPECT_EQ(done.code, kOk) << done.err;
+  EXPECT_THAT(done.out, AllOf(HasSubstr("left performance in /" + policy_), HasSubstr("another program")));
+  EXPECT_EQ(tree_.read(policy_ + "/scaling_governor"), "performance");
+  EXPECT_THAT(restore().out, HasSubstr("nothing to put back"));
+  tree_.put("run/state.toml", saved);
+  EXPECT_EQ(nlohmann::json::parse(restore({"--json"}).out)["lines"][0]["left"], "performance");
+}
+
+TEST(StateFile, IsTheUsersOwnWhereTheSystemsMayNotBeWritten) {
+  SysTree tree;
+  const int code = testing::run_unprivileged(
+      [](const std::filesystem::path& root) {
+        if (::access("/run/reins", W_OK) == 0 || ::access("/run", W_OK) == 0) return 254;
+        ::setenv("XDG_RUNTIME_DIR", root.c_str(), 1);
+        if (default_state_file() != (root / "reins/state.toml").native()) return 1;
+        ::unsetenv("XDG_RUNTIME_DIR");
+        return default_state_file() == "/run/reins/state.toml" ? 0 : 2;
+      },
+      tree);
+  if (code == 254) GTEST_SKIP() << "this user may write /run, and cannot give that up here";
+  EXPECT_EQ(code, 0) << "1: with XDG_RUNTIME_DIR, 2: without";
 }
 
 TEST_F(RestoreCommand, FailsWhereAValueIsRefusedAndDropsWhatLeftWithItsDevice) {

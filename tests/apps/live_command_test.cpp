@@ -1,6 +1,4 @@
 // `--live` as a user gives it, on trees laid out like a board; the engine runs on this machine itself.
-#include <sched.h>
-
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +8,7 @@
 #include "apps/wiring.hpp"
 #include "core/file.hpp"
 #include "tests/apps/run_command.hpp"
+#include "tests/support/live_tree.hpp"
 #include "tests/support/matchers.hpp"
 #include "tests/support/sys_tree.hpp"
 #ifdef REINS_TRAINING
@@ -48,28 +47,11 @@ class LiveCommand : public ::testing::Test {
                                 1132800, 1224000, 1326000, 1428000, 1479000});
     tree_.put(policy_ + "/related_cpus", "0 1 2 3");
   }
-  /// A board of one cluster on the first cpu that this process may use, and a GPU; written below the tree.
+  /// A board of one cluster and a GPU; written below the tree.
   std::string small_board(const std::string& name = "small") {
-    cpu_set_t allowed;
-    ::sched_getaffinity(0, sizeof allowed, &allowed);
-    int cpu = 0;
-    while (!CPU_ISSET(cpu, &allowed)) ++cpu;
-    const std::string number = std::to_string(cpu);
-    policy_ = tree_.cpufreq(0, {400000, 800000});
-    tree_.put(policy_ + "/related_cpus", number);
-    const std::string cluster =
-        "voltage_v = [0.9, 1.0]\n[cluster.power]\ncore_w_per_mhz_v2 = 1e-4\n[cluster.time]\nmacs_per_cycle = 1\n"
-        "[[cluster.idle]]\nname = \"wfi\"\n";
-    tree_.put("boards/" + name + ".toml",
-              "schema = 1\nname = \"" + name + "\"\n[[cluster]]\nname = \"cpu\"\nkind = \"cpu\"\ncpus = [" + number +
-                  "]\nfreq_khz = [400000, 800000]\ncontrol = \"" + policy_ + "\"\n" + cluster +
-                  "[[cluster]]\nname = \"gpu\"\nkind = \"gpu\"\nfreq_khz = [100000, 200000]\ncontrol = "
-                  "\"sys/class/devfreq/gpu\"\n" +
-                  cluster +
-                  "[[mapping]]\nname = \"gpu\"\nslot = \"gpu\"\ncluster = \"gpu\"\n[[mapping]]\nname = \"cpu-x1\"\n"
-                  "slot = \"big-all\"\ncluster = \"cpu\"\n"
-                  "[thermal]\nr_c_per_w = 10\nc_j_per_c = 5\nthrottle_c = 85\nrelease_c = 80\n");
-    return tree_.path("boards/" + name + ".toml").native();
+    const testing::LiveTree laid = testing::lay_live_tree(tree_, name);
+    policy_ = laid.policy;
+    return laid.board;
   }
   std::vector<std::string> live(std::string command, const std::string& board, std::vector<std::string> more = {}) {
     std::vector<std::string> words = {std::move(command),

@@ -50,7 +50,8 @@ must_use(boards/odroid-xu3.toml ${tiny_eval})
 must_use(assets/networks/cifar10-group4/network.rnet ${tiny_eval})
 must_use(assets/networks/cifar10-group4/answers.rans ${tiny_eval})
 must_use(assets/controllers/default.toml ${tiny_eval})
-foreach(wanted lib/udev/rules.d/99-reins.rules lib/systemd/system/reins-restore.service bin/reins-workload
+foreach(wanted lib/udev/rules.d/99-reins.rules lib/systemd/system/reins-restore.service
+               lib/systemd/system/reins-serve.service lib/sysusers.d/reins.conf bin/reins-workload
                include/reins/core/result.hpp include/reins/inference/api/engine.hpp share/reins/examples/client.py)
   if(NOT EXISTS ${WORK}/prefix/${wanted})
     message(FATAL_ERROR "not installed: ${wanted}")

@@ -86,11 +86,13 @@ TEST(Reply, StatusGoalsAndMetricsSurviveARoundTrip) {
   status.queue_limit = 64;
   status.uptime_s = 12.5;
   status.goals.latency_s = 0.1;
+  status.warning = "a15 power_w is failing";
   const StatusAnswer got = round_trip(status);
   EXPECT_EQ(got.input_shape, status.input_shape);
   EXPECT_EQ(got.accuracies, status.accuracies);
   EXPECT_EQ(got.goals, status.goals);
   EXPECT_EQ(got.waiting, 3U);
+  EXPECT_EQ(got.warning, status.warning);
   EXPECT_EQ(round_trip(status.goals), status.goals);
 
   MetricsAnswer metrics;
@@ -100,6 +102,11 @@ TEST(Reply, StatusGoalsAndMetricsSurviveARoundTrip) {
   metrics.malformed = 2;
   metrics.grown = 3;
   metrics.energy_j = 5.5;
+  metrics.energy_ci_j = 0.25;
+  metrics.sensor_failures = 4;
+  metrics.foreign_changes = 5;
+  metrics.adjusted_settings = 6;
+  metrics.warning = "big: another program";
   metrics.energy_source = "measured";
   metrics.p99_s = 0.2;
   metrics.temperature_c = 61;
@@ -110,6 +117,11 @@ TEST(Reply, StatusGoalsAndMetricsSurviveARoundTrip) {
   EXPECT_EQ(back.malformed, 2U);
   EXPECT_EQ(back.grown, 3U);
   EXPECT_EQ(back.energy_j, 5.5);
+  EXPECT_EQ(back.energy_ci_j, 0.25);
+  EXPECT_EQ(back.sensor_failures, 4U);
+  EXPECT_EQ(back.foreign_changes, 5U);
+  EXPECT_EQ(back.adjusted_settings, 6U);
+  EXPECT_EQ(back.warning, metrics.warning);
   EXPECT_EQ(back.temperature_c, 61);
   EXPECT_EQ(back.power_w, std::nullopt);
 }

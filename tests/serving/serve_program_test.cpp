@@ -17,6 +17,7 @@
 #include "inference/network_file.hpp"
 #include "tests/inference/random_network.hpp"
 #include "tests/serving/running_server.hpp"
+#include "tests/support/live_tree.hpp"
 #include "tests/support/matchers.hpp"
 
 namespace reins::testing {
@@ -217,6 +218,121 @@ TEST_F(ServeProgram, BadInputIsOneLineAndExitCode2) {
     EXPECT_THAT(process.text, HasSubstr(c.says));
     EXPECT_EQ(std::count(process.text.begin(), process.text.end(), '\n'), 1) << process.text;
   }
+}
+
+/// The server on a tree laid out like a board, the engine on this machine.
+class ServeLive : public ServeProgram {
+ protected:
+  void SetUp() override {
+    ServeProgram::SetUp();
+    laid_ = lay_live_tree(tree_);
+    Process profile(live("profile", {"--max-seconds", "0.05", "--out", tree_.path("profile.csv").native()}));
+    ASSERT_EQ(profile.code(), 0) << profile.text;
+  }
+  std::vector<std::string> live(const std::string& command, const std::vector<std::string>& more,
+                                const std::string& state = "run/state.toml") const {
+    std::vector<std::string> arguments = {REINS_PROGRAM,
+                                          command,
+                                          "--network",
+                                          network(),
+                                          "--board",
+                                          laid_.board,
+                                          "--live",
+                                          "--root",
+                                          tree_.root().native(),
+                                          "--state",
+                                          tree_.path(state).native()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  std::vector<std::string> live_server(const std::vector<std::string>& more = {},
+                                       const std::string& state = "run/state.toml") const {
+    std::vector<std::string> arguments = {
+        "--policy",          "pareto",      "--profile", tree_.path("profile.csv").native(), "--endpoint",
+        "tcp://127.0.0.1:0", "--telemetry", "none"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return live("serve", arguments, state);
+  }
+  static protocol::InferAnswer infer(RawClient& client) {
+    static const std::string image(3 * 32 * 32, '\x40');
+    protocol::Request request = infer_request(1, image, 5.0);
+    std::get<protocol::Infer>(request.body).tensor.shape = {1, 3, 32, 32};
+    return client.ask<protocol::InferAnswer>(request);
+  }
+  std::string governor() const { return tree_.read(laid_.policy + "/scaling_governor"); }
+
+  SysTree tree_;
+  LiveTree laid_;
+};
+
+TEST_F(ServeLive, ASecondControllerIsRefusedWithOneLineWhateverStateFileItNames) {
+  Process first(live_server());
+  ASSERT_TRUE(first.prints(" under pareto at tcp://127.0.0.1:") && first.prints("\n")) << first.text;
+  for (const char* state : {"run/state.toml", "elsewhere/state.toml"}) {
+    Process second(live_server({}, state));
+    EXPECT_EQ(second.code(), 2);
+    EXPECT_THAT(second.text, HasSubstr("a running reins"));
+    EXPECT_EQ(std::count(second.text.begin(), second.text.end(), '\n'), 1) << second.text;
+  }
+  first.signal(SIGINT);
+  EXPECT_EQ(first.code(), 0) << first.text;
+}
+
+TEST_F(ServeLive, AfterAKillRestorePutsBackWhatItFound) {
+  {
+    Process server(live_server());
+    ASSERT_TRUE(server.prints(" at tcp://127.0.0.1:") && server.prints("\n")) << server.text;
+    RawClient client(endpoint_in(server.text));
+    EXPECT_GT(infer(client).freq_khz, 0);
+    EXPECT_EQ(governor(), "userspace");
+    server.signal(SIGKILL);
+    EXPECT_EQ(server.code(), -1);
+  }
+  EXPECT_EQ(governor(), "userspace");
+  Process restore(
+      {REINS_PROGRAM, "restore", "--root", tree_.root().native(), "--state", tree_.path("run/state.toml").native()});
+  EXPECT_EQ(restore.code(), 0) << restore.text;
+  EXPECT_THAT(restore.text, HasSubstr("put back schedutil"));
+  EXPECT_EQ(governor(), "schedutil");
+}
+
+TEST_F(ServeLive, AnotherProgramsGovernorIsReportedAndStays) {
+  Process server(live_server());
+  ASSERT_TRUE(server.prints(" at tcp://127.0.0.1:") && server.prints("\n")) << server.text;
+  RawClient client(endpoint_in(server.text));
+  infer(client);
+  tree_.put(laid_.policy + "/scaling_governor", "performance");
+  ASSERT_TRUE(server.prints("another program set the governor")) << "in the log";
+  infer(client);
+  const auto metrics = client.ask<protocol::MetricsAnswer>(request_of(2, protocol::MetricsQuery{}));
+  EXPECT_EQ(metrics.foreign_changes, 1U);
+  EXPECT_THAT(metrics.warning, HasSubstr("governor now performance"));
+  EXPECT_EQ(client.ask<protocol::StatusAnswer>(request_of(3, protocol::StatusQuery{})).warning, metrics.warning);
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.code(), 0) << server.text;
+  EXPECT_THAT(server.text, HasSubstr("1 changes by other programs"));
+  EXPECT_EQ(governor(), "performance");
+}
+
+TEST_F(ServeLive, IsScheduledAsAskedOrSaysWhyNot) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* says;
+  };
+  for (const Case& c :
+       {Case{{"--sched", "soon"}, "--sched"}, Case{{"--server-cpus", "4-1"}, "0,2-3"},
+        Case{{"--server-cpus", "1000"}, "--server-cpus"}, Case{{"--sampler-cpus", "1000"}, "--sampler-cpus"}}) {
+    Process refused(live_server(c.arguments));
+    EXPECT_EQ(refused.code(), 2) << refused.text;
+    EXPECT_THAT(refused.text, HasSubstr(c.says));
+    EXPECT_EQ(governor(), "schedutil");
+  }
+  Process server(live_server({"--sched", "batch", "--sampler-cpus", "0-1000", "--server-cpus", "0-1000"}));
+  ASSERT_TRUE(server.prints(" at tcp://127.0.0.1:") && server.prints("\n")) << server.text;
+  RawClient client(endpoint_in(server.text));
+  infer(client);
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.code(), 0) << server.text;
 }
 
 TEST_F(ServeProgram, MakesKeysThatLetAClientIn) {
