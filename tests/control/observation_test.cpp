@@ -68,6 +68,17 @@ TEST_F(ObservationTest, MasksFollowCapsAndFloor) {
   EXPECT_EQ(observation_.mask.opps[1], 0b11111U);
 }
 
+TEST_F(ObservationTest, AClusterThatAnotherProgramHoldsHasOneMappingsPointAlone) {
+  facts().cap = {2, 3, 0, 0};
+  facts().held = 0b10U;
+  builder_.fill(observation_);
+  EXPECT_EQ(observation_.mask.opps[0], 0b111U) << "the other cluster is free";
+  for (const std::size_t m : {1U, 2U}) {
+    EXPECT_EQ(observation_.mask.opps[m], 0b1000U);
+    EXPECT_EQ(observation_.mask.park[m], 0b1000U) << "it is not parked either";
+  }
+}
+
 TEST_F(ObservationTest, ParksWhereTheProfileSaysThatRestingCostsLeast) {
   facts().cap = {2, 4, 0, 0};
   builder_.fill(observation_);
@@ -303,6 +314,23 @@ TEST(EnergyAccount, ScalesToWhatTheSensorMeasuredOverItsWindows) {
   account.measured(0.5, 5);
   EXPECT_DOUBLE_EQ(account.scale(), 1.5 + 0.5 * (2.5 - 1.5));
   EXPECT_DOUBLE_EQ(account.measured_j(), 8);
+}
+
+TEST(EnergyAccount, SaysHowFarWindowsLieFromItsScale) {
+  EnergyAccount account({.updates_per_window = 1, .gain = 0.5});
+  const auto window = [&account](double measured_w) {
+    account.pass(1, 1.0);
+    account.measured(1, measured_w);
+  };
+  window(2);
+  EXPECT_EQ(account.relative_sigma(), std::nullopt) << "the first sets the scale";
+  window(2.2);  // 10 % above 2; the scale becomes 2.1
+  window(2.1);  // none off
+  EXPECT_EQ(account.relative_sigma(), std::nullopt);
+  window(2.1);
+  // The mean of 0.01, 0 and 0, by the gain where that is more than one in so many: 0.01 -> 0.005 -> 0.0025.
+  ASSERT_TRUE(account.relative_sigma().has_value());
+  EXPECT_NEAR(*account.relative_sigma(), 0.05, 1e-12);
 }
 
 TEST(EnergyAccount, IsUnknownOnceAnIntervalHadNoPower) {

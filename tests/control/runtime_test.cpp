@@ -638,6 +638,12 @@ TEST_F(RuntimeTest, AbsentSensorsAreAbsentAndTheLastPowerStays) {
   arrive(runtime, 0.3, 2);
   EXPECT_DOUBLE_EQ(*runtime.observation().facts.power_w, 2);
   EXPECT_DOUBLE_EQ(*runtime.observation().facts.throttle_distance_c, world_.board.thermal.throttle_c - 61);
+  decide(runtime, 0.3, act(2, 2, 4));
+  complete(runtime, 0.38, 2);
+  telemetry.power_lost = true;  // it does not measure any more: what it said last is not the power now
+  runtime.sensed(0.4, telemetry);
+  arrive(runtime, 0.5, 3);
+  EXPECT_FALSE(runtime.observation().facts.power_w.has_value());
 }
 
 TEST_F(RuntimeTest, AllocatesNothingAfterItIsMade) {
