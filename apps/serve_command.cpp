@@ -125,6 +125,7 @@ json summary_of(const control::DriverMetrics& m, std::string_view policy) {
           {"rejected", m.rejected},
           {"decisions", m.decisions},
           {"switches", m.switches},
+          {"switches_per_s", m.uptime_s > 0 ? static_cast<double>(m.switches) / m.uptime_s : 0.0},
           {"shield_interventions", m.shield_interventions},
           {"grown", m.grown},
           {"latency_s", {{"p50", m.p50_s}, {"p95", m.p95_s}, {"p99", m.p99_s}}},
@@ -144,8 +145,9 @@ void print_summary(const control::DriverMetrics& m) {
               static_cast<unsigned long long>(m.missed), static_cast<unsigned long long>(m.rejected));
   std::printf("latency   p50 %.3f ms, p95 %.3f ms, p99 %.3f ms%s\n", m.p50_s * 1e3, m.p95_s * 1e3, m.p99_s * 1e3,
               emulated);
-  std::printf("decisions %llu, switches %llu, shield interventions %llu, grown %llu\n",
+  std::printf("decisions %llu, switches %llu (%.3g per second), shield interventions %llu, grown %llu\n",
               static_cast<unsigned long long>(m.decisions), static_cast<unsigned long long>(m.switches),
+              m.uptime_s > 0 ? static_cast<double>(m.switches) / m.uptime_s : 0.0,
               static_cast<unsigned long long>(m.shield_interventions), static_cast<unsigned long long>(m.grown));
   if (m.energy_j && m.energy_source != "none") {
     std::printf("energy    %.4g J", *m.energy_j);

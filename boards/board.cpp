@@ -144,6 +144,7 @@ Status read_cluster(const TomlTable& table, Board& board) {
   REINS_TRY(take(cluster.rail, table.text_or("rail", "")));
   REINS_TRY(take(cluster.control, table.text_or("control", "")));
   REINS_TRY(optional_number(table, "switch_s", cluster.switch_s, 0, 10));
+  REINS_TRY(optional_number(table, "dwell_s", cluster.dwell_s, 0, 10));
   REINS_ASSIGN(const TomlTable power, table.table("power"));
   REINS_TRY(read_power(power, cluster.power));
   REINS_ASSIGN(const TomlTable time, table.table("time"));

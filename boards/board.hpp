@@ -64,6 +64,7 @@ struct Cluster {
   std::string
       control;  ///< sysfs folder relative to the root, e.g. "sys/devices/system/cpu/cpufreq/policy4"; may be empty
   double switch_s = 0;  ///< time a change of operating point takes
+  double dwell_s = 0;   ///< an operating point stands at least this long before a lower one, upward moves are exempt
   PowerModel power;
   TimeModel time;
   std::vector<IdleState> idle;  ///< at least one

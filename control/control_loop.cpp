@@ -150,12 +150,14 @@ void ControlLoop::publish() {
   const double now_s = setup_.plant->now_s();
   runtime_.settle(now_s);
   PlantReport plant = setup_.plant->report();
+  switch_rate_.sample(now_s, counters.switches);
   const std::lock_guard<std::mutex> lock(mutex_);
   metrics_.offered = counters.offered + refused_;
   metrics_.served = counters.served;
   metrics_.missed = counters.missed + refused_;
   metrics_.rejected = counters.rejected + refused_;
   metrics_.switches = counters.switches;
+  metrics_.switches_per_s = switch_rate_.per_s();
   metrics_.shield_interventions = counters.shield_interventions;
   metrics_.grown = counters.grown;
   metrics_.decisions = counters.decisions;

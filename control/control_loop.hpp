@@ -10,6 +10,7 @@
 
 #include "control/driver.hpp"
 #include "control/plant.hpp"
+#include "control/recent_rate.hpp"
 #include "control/runtime.hpp"
 #include "policies/policy.hpp"
 
@@ -84,6 +85,7 @@ class ControlLoop final : public Driver {
   std::optional<PlantCompletion> completion_;
   std::vector<double> recent_latencies_s_;  // a ring of the last thousands
   std::size_t recent_next_ = 0;
+  RecentRate switch_rate_;
   double accuracy_sum_ = 0;
   double began_s_ = 0;
 };

@@ -48,6 +48,7 @@ struct DriverMetrics {
   std::optional<double> energy_j;
   std::optional<double> energy_ci_j;  ///< half-width of its interval, about 95 %; absent where it is not known
   std::string energy_source;
+  double switches_per_s = 0;  ///< over the last ten seconds
   double p50_s = 0, p95_s = 0, p99_s = 0, uptime_s = 0, mean_accuracy = 0;
   std::optional<double> temperature_c, power_w;
   std::string board, mapping;

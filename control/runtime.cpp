@@ -335,6 +335,8 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
     ask(now_s, effects);
   } else if (outcome.applied.park.valid() && !outcome.applied.governor.has_value()) {
     park_at_s_ = now_s + config_.park_delay_s;
+    if (outcome.applied.park < outcome.applied.opp)
+      park_at_s_ = std::max(park_at_s_, last_switch_s_ + shield_.park_dwell_s(outcome.applied.mapping));
   }
 }
 

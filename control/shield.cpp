@@ -121,7 +121,8 @@ Admission Shield::admit(const policies::Observation& observation, const policies
   }
 
   // Dwell: on the same cluster, a lower operating point waits, unless heat or a cap asks for it.
-  if (facts.present.mapping.valid() && !facts.present.governor.has_value() && since_change_s < config_.dwell_s &&
+  const double dwell_s = std::max(config_.dwell_s, board_.cluster_of(action.mapping).dwell_s);
+  if (facts.present.mapping.valid() && !facts.present.governor.has_value() && since_change_s < dwell_s &&
       space_.mappings[facts.present.mapping.index()].cluster == space_.mappings[action.mapping.index()].cluster &&
       action.opp < facts.present.opp && mask.allows(action.mapping, facts.present.opp) &&
       broken(facts, action.mapping, action.level, facts.present.opp) <=
@@ -135,6 +136,10 @@ Admission Shield::admit(const policies::Observation& observation, const policies
       action.park = OppId(parks != 0 ? std::countr_zero(parks) : 0);  // none: a mapping that the mask does not offer
   }
   return {action, !(action == wanted)};
+}
+
+double Shield::park_dwell_s(MappingId mapping) const noexcept {
+  return config_.enabled ? board_.cluster_of(mapping).dwell_s : 0;
 }
 
 OppId Shield::hurry(const policies::Situation& facts, const policies::Action& action, double left,

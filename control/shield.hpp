@@ -14,8 +14,8 @@ struct ShieldConfig {
   double latency_margin = 0.06;   ///< a run time is taken as profile mean x slow-down x (1 + margin). 0..1
   double horizon_s = 2.0;         ///< how far ahead the temperature is predicted, seconds. 0.1..60
   double thermal_margin_c = 1.0;  ///< kept below the throttle point, kelvin. 0..20
-  double dwell_s =
-      0.02;           ///< a lower operating point waits this long after the last change; upward moves are exempt. 0..10
+  double dwell_s = 0.02;          ///< a lower operating point waits this long after the last change, or as long as the
+                          ///< cluster's dwell_s where the board file asks for more; upward moves are exempt. 0..10
   bool hurry = true;  ///< raise the point of an inference under way for those who join behind it. Off where a driver
                       ///< blocks while the engine runs
 };
@@ -51,6 +51,9 @@ class Shield {
 
   /// Predicted time of one inference with everything that delays its start, seconds.
   double predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept;
+  /// The least time, in seconds, for which the board wants an operating point of this mapping's cluster to stand before
+  /// it parks lower. 0 where the shield is off.
+  double park_dwell_s(MappingId mapping) const noexcept;
   const ShieldConfig& config() const noexcept { return config_; }
 
  private:

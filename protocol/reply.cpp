@@ -82,6 +82,7 @@ struct Encoder {
     map["rejected"] = a.rejected;
     map["decisions"] = a.decisions;
     map["switches"] = a.switches;
+    map["switches_per_s"] = number(a.switches_per_s);
     map["shield_interventions"] = a.shield_interventions;
     map["grown"] = a.grown;
     map["malformed"] = a.malformed;
@@ -232,6 +233,7 @@ void read(Reader& in, const Value& map, MetricsAnswer& a) {
     if (map.find(key) != nullptr) in.integer(key, *counter, 0, kMaxInt);
   }
   if (map.find("warning") != nullptr) in.text("warning", a.warning);
+  if (map.find("switches_per_s") != nullptr) in.real("switches_per_s", a.switches_per_s, 0);
   for (const auto& [key, counter] : {std::pair{"offered", &a.offered},
                                      {"served", &a.served},
                                      {"missed", &a.missed},

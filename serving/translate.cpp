@@ -64,6 +64,7 @@ protocol::MetricsAnswer answer_of(const control::DriverMetrics& metrics) {
   answer.rejected = metrics.rejected;
   answer.decisions = metrics.decisions;
   answer.switches = metrics.switches;
+  answer.switches_per_s = metrics.switches_per_s;
   answer.shield_interventions = metrics.shield_interventions;
   answer.grown = metrics.grown;
   answer.energy_source = source_of(metrics.energy_source);

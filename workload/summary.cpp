@@ -138,7 +138,8 @@ std::string text_of(const Summary& s) {
         s.server_lost ? "the server gave no figures at the end" : "the server has no energy source");
   }
   if (s.switches && s.shield_interventions) {
-    add(text, "server    %llu switches, %llu shield interventions\n", static_cast<unsigned long long>(*s.switches),
+    add(text, "server    %llu switches (%.3g per second), %llu shield interventions\n",
+        static_cast<unsigned long long>(*s.switches), s.switches_per_s().value_or(0),
         static_cast<unsigned long long>(*s.shield_interventions));
   }
   add(text, "generator sent 99 %% of the requests within %.3f ms of their time, all within %.3f ms\n",
@@ -178,6 +179,7 @@ std::string json_of(const Summary& s) {
        s.energy_j && s.offered > 0 ? Json(*s.energy_j / static_cast<double>(s.offered)) : Json()},
       {"energy_source", s.energy_source},
       {"switches", or_null(s.switches)},
+      {"switches_per_s", or_null(s.switches_per_s())},
       {"shield_interventions", or_null(s.shield_interventions)},
       {"goal_changes", s.goal_changes},
       {"sent_late_s", {{"p99", s.sent_late_p99_s}, {"max", s.sent_late_max_s}}},

@@ -38,6 +38,11 @@ struct Summary {
   std::string first_fault;
   bool interrupted = false, server_lost = false;
 
+  /// Of the server's switches over the trace; absent where they are, or where the trace took no time.
+  std::optional<double> switches_per_s() const noexcept {
+    if (!switches || duration_s <= 0) return std::nullopt;
+    return static_cast<double>(*switches) / duration_s;
+  }
   double miss_rate() const noexcept {
     return offered == 0 ? 0 : static_cast<double>(missed) / static_cast<double>(offered);
   }

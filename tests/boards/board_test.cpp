@@ -60,6 +60,17 @@ std::string with(std::string_view from, std::string_view to) {
   return text.replace(at, from.size(), to);
 }
 
+TEST(BoardFile, ADwellTimeIsPerClusterAndNoneWithoutOne) {
+  const auto without = parse_board(kBoard, "toy.toml");
+  ASSERT_OK(without);
+  EXPECT_EQ(without->clusters[0].dwell_s, 0);
+  const auto board = parse_board(with("rail = \"cpu\"\n[", "rail = \"cpu\"\ndwell_s = 0.25\n["), "toy.toml");
+  ASSERT_OK(board);
+  EXPECT_EQ(board->clusters[0].dwell_s, 0.25);
+  EXPECT_THAT(parse_board(with("rail = \"cpu\"\n[", "rail = \"cpu\"\ndwell_s = 11\n["), "toy.toml"),
+              IsError(ErrorKind::kGarbled, HasSubstr("'dwell_s' is 11")));
+}
+
 TEST(BoardFile, ReadsEveryPart) {
   const auto board = parse_board(kBoard, "toy.toml");
   ASSERT_OK(board);

@@ -252,6 +252,9 @@ TEST_F(Loop, ParksTheBoardWhenItsQueueIsEmpty) {
   while (world_.at(1, "scaling_setspeed") != "400000" && std::chrono::steady_clock::now() < until)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(world_.at(1, "scaling_setspeed"), "400000");
+  ASSERT_OK(loop_->stop());
+  EXPECT_EQ(loop_->metrics().switches, 1U);
+  EXPECT_GT(loop_->metrics().switches_per_s, 0);
 }
 
 TEST_F(Loop, OffersNothingAboveACapOfTheMachine) {

@@ -264,6 +264,56 @@ TEST_F(RuntimeTest, ParksOnceTheQueueHasBeenEmptyForTheDelay) {
   EXPECT_EQ(runtime.counters().switches, 2U) << "back up again";
 }
 
+TEST_F(RuntimeTest, ParksNoLowerBeforeTheBoardsDwellTimeIsOver) {
+  config_.park_delay_s = 0.01;
+  config_.shield.enabled = true;
+  world_.board.clusters[1].dwell_s = 0.5;
+  Runtime runtime = make();
+  arrive(runtime, 0, 1);
+  decide(runtime, 0, act(2, 2, 3, 0));
+  ASSERT_EQ(runtime.applied(), act(2, 2, 3, 0));
+  complete(runtime, 0.1, 2);
+  EXPECT_DOUBLE_EQ(runtime.next_event_s(), 0.5) << "the point stands since 0 s";
+  advance(runtime, 0.4);
+  EXPECT_EQ(effects_.size(), 0U);
+  advance(runtime, 0.5);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kPark));
+  arrive(runtime, 0.55, 2);
+  decide(runtime, 0.55, act(2, 2, 3, 0));
+  EXPECT_EQ(runtime.applied().opp, OppId(3)) << "up at once";
+  config_.shield.enabled = false;
+  Runtime unshielded = make();
+  arrive(unshielded, 0, 1);
+  decide(unshielded, 0, act(2, 2, 3, 0));
+  complete(unshielded, 0.1, 2);
+  EXPECT_DOUBLE_EQ(unshielded.next_event_s(), 0.11);
+}
+
+// A load that asks for a low and a high point by turns, every 50 ms: the board's dwell time bounds how often the point
+// changes, and nothing is answered at a lower point than was asked for.
+TEST_F(RuntimeTest, DoesNotFlapWhereTheBoardAsksForADwellTime) {
+  config_.shield.enabled = true;
+  const auto switches = [&](double dwell_s) {
+    world_.board.clusters[1].dwell_s = dwell_s;
+    Runtime runtime = make();
+    double now_s = 0;
+    for (std::uint64_t id = 1; id <= 100; ++id, now_s += 0.05) {
+      advance(runtime, now_s);
+      arrive(runtime, now_s, id);
+      const int asked = id % 2 == 0 ? 1 : 4;
+      decide(runtime, now_s, act(2, 0, asked, 0));
+      EXPECT_GE(runtime.applied().opp, OppId(asked));
+      complete(runtime, now_s + 0.03, 0);
+      advance(runtime, now_s + 0.04);
+    }
+    return runtime.counters().switches;
+  };
+  EXPECT_EQ(switches(0), 199U) << "to its point and to the park point each time, but for the first start";
+  // 5 s hold ten dwell times; each allows one way down and one way up again.
+  EXPECT_LE(switches(0.5), 20U);
+  EXPECT_GE(switches(0.5), 10U) << "it still comes down";
+}
+
 TEST_F(RuntimeTest, DoesNotParkWhereARequestComesFirstOrNothingWouldChange) {
   config_.park_delay_s = 0.01;
   Runtime runtime = make();

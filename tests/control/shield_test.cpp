@@ -185,6 +185,21 @@ TEST_F(ShieldTest, ALowerPointWaitsForItsDwellTimeAndAHigherOneDoesNot) {
   EXPECT_EQ(admit(act(0, 2, 1), 0.01).action.opp, OppId(1)) << "another cluster";
 }
 
+TEST_F(ShieldTest, TheLongerOfTheBoardsAndTheSettingsDwellTimeHolds) {
+  facts().slack_s = 1;
+  facts().present = act(2, 2, 3);
+  world_.board.clusters[1].dwell_s = 0.2;
+  EXPECT_EQ(admit(act(2, 2, 1), 0.19).action.opp, OppId(3));
+  EXPECT_EQ(admit(act(2, 2, 1), 0.2).action.opp, OppId(1));
+  EXPECT_EQ(admit(act(2, 2, 4), 0.0).action.opp, OppId(4)) << "upward moves are exempt";
+  EXPECT_EQ(admit(act(0, 2, 1), 0.1).action.opp, OppId(1)) << "the other cluster asks for none";
+  config_.dwell_s = 0.3;
+  EXPECT_EQ(admit(act(2, 2, 1), 0.29).action.opp, OppId(3));
+  EXPECT_EQ(admit(act(2, 2, 1), 0.3).action.opp, OppId(1));
+  facts().cap = {2, 1, 0, 0};
+  EXPECT_EQ(admit(act(2, 2, 1), 0.001).action.opp, OppId(1)) << "a cap ends it";
+}
+
 TEST_F(ShieldTest, ACapEndsTheDwellTime) {
   facts().slack_s = 10;
   facts().present = act(2, 2, 4);

@@ -101,6 +101,7 @@ TEST(Reply, StatusGoalsAndMetricsSurviveARoundTrip) {
   metrics.rejected = 1;
   metrics.malformed = 2;
   metrics.grown = 3;
+  metrics.switches_per_s = 2.5;
   metrics.energy_j = 5.5;
   metrics.energy_ci_j = 0.25;
   metrics.sensor_failures = 4;
@@ -116,6 +117,7 @@ TEST(Reply, StatusGoalsAndMetricsSurviveARoundTrip) {
   EXPECT_EQ(back.served, 9U);
   EXPECT_EQ(back.malformed, 2U);
   EXPECT_EQ(back.grown, 3U);
+  EXPECT_EQ(back.switches_per_s, 2.5);
   EXPECT_EQ(back.energy_j, 5.5);
   EXPECT_EQ(back.energy_ci_j, 0.25);
   EXPECT_EQ(back.sensor_failures, 4U);

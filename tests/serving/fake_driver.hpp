@@ -91,6 +91,7 @@ class FakeDriver final : public control::Driver {
     metrics.board = "fake";
     metrics.mapping = "big";
     metrics.level = 2;
+    metrics.switches_per_s = 1.25;
     metrics.emulated = emulated_;
     metrics.energy_source = energy_source_;
     metrics.energy_j = 0.5 * static_cast<double>(metrics_.served);

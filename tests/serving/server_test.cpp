@@ -158,6 +158,7 @@ TEST(Server, MetricsCountWhatWasServed) {
   EXPECT_EQ(metrics.offered, 3U);
   EXPECT_EQ(metrics.served, 3U);
   EXPECT_EQ(metrics.energy_j, 1.5);
+  EXPECT_EQ(metrics.switches_per_s, 1.25);
   EXPECT_EQ(metrics.level, 2);
 }
 

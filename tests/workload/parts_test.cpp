@@ -158,6 +158,9 @@ TEST(Summary, CountsEveryRequestOnce) {
   EXPECT_EQ(s.levels, (std::map<int, std::size_t>{{1, 4}, {2, 3}}));
   EXPECT_EQ(s.energy_j, 5) << "the trace's own, not the server's since its start";
   EXPECT_EQ(s.switches, 4U);
+  EXPECT_EQ(s.switches_per_s(), 0.4);
+  EXPECT_THAT(text_of(s), HasSubstr("4 switches (0.4 per second)"));
+  EXPECT_EQ(nlohmann::json::parse(json_of(s))["switches_per_s"], 0.4);
 }
 
 TEST(Summary, SaysEmulatedWhereTimeOrEnergyIs) {
