@@ -4,14 +4,20 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "actuators/actuator_set.hpp"
+#include "apps/inventory_json.hpp"
+#include "apps/inventory_print.hpp"
 #include "apps/wiring.hpp"
+#include "boards/host_file.hpp"
 #include "core/clock.hpp"
+#include "core/file.hpp"
 #include "sensors/catalogue.hpp"
+#include "sensors/host.hpp"
 
 namespace reins::apps {
 namespace {
@@ -21,7 +27,9 @@ using nlohmann::json;
 struct Options {
   std::string board = "host";
   std::string root = "/";
+  std::string write;
   bool check = false;
+  bool all = false;
   JsonOption json;
 };
 
@@ -32,6 +40,7 @@ struct Survey {
   sensors::Found elsewhere;                            ///< what else the machine has
   std::vector<std::pair<std::string, Error>> missing;  ///< for what: "a15 power_w, mem power_w"
   std::vector<Error> differences;
+  sensors::Inventory inventory;
   json document;
 };
 
@@ -191,10 +200,14 @@ std::string short_number(double value) {
   return shown;
 }
 
-void print_sensors(const char* title, const json& list) {
+void print_sensors(const char* title, const json& list, std::size_t most) {
   std::printf("\n%s\n", title);
   if (list.empty()) std::printf("  none\n");
   for (const json& sensor : list) {
+    if (most-- == 0) {
+      std::printf("  ... %zu in all (--all)\n", list.size());
+      break;
+    }
     const std::string value =
         sensor.contains("value") ? short_number(sensor["value"].get<double>()) : std::string("no value yet");
     std::printf("  %-24s %-20s %-22s %s\n", sensor["name"].get<std::string>().c_str(),
@@ -217,7 +230,8 @@ void print(const Survey& survey, const Options& options) {
     std::printf("\nThis machine is not that board (%s); what follows is what there is of it here\n",
                 options.check ? "see what differs, below" : "--check lists what differs");
   }
-  print_sensors("Sensors", survey.document["sensors"]);
+  constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+  print_sensors("Sensors", survey.document["sensors"], kAll);
   std::printf("\nControls\n");
   if (survey.document["controls"].empty()) std::printf("  none beyond placement and thread count\n");
   for (const json& control : survey.document["controls"]) {
@@ -226,7 +240,9 @@ void print(const Survey& survey, const Options& options) {
                 control["source"].get<std::string>().c_str());
   }
   print_problems(survey, options.check);
-  if (!survey.document["elsewhere"].empty()) print_sensors("Also on this machine", survey.document["elsewhere"]);
+  if (!survey.document["elsewhere"].empty())
+    print_sensors("Also on this machine", survey.document["elsewhere"], options.all ? kAll : 12);
+  print_inventory(survey.inventory, options.all);
 }
 
 json lines_of(const std::vector<Error>& errors) {
@@ -235,11 +251,31 @@ json lines_of(const std::vector<Error>& errors) {
   return lines;
 }
 
+/// What --board host is everywhere else: the file runs here as this user. Said where that leaves something out.
+Status write_board(const Options& options) {
+  REINS_ASSIGN(const boards::Board board, sensors::discover_board(options.root, true));
+  REINS_TRY(write_file_atomic(options.write, boards::host_board_toml(board, options.write)));
+  REINS_TRY(boards::load_board(options.write));
+  if (options.json.to_stdout()) return {};
+  std::printf("\nwrote %s: %zu cluster%s, %zu mappings, %zu rails\n", options.write.c_str(), board.clusters.size(),
+              board.clusters.size() == 1 ? "" : "s", board.mappings.size(), board.rails.size());
+  if (board.notes.find("not this user's to set") != std::string::npos)
+    std::printf("  without the frequencies that are not this user's to set; write it again once they are\n");
+  std::printf("  next: reins profile --live --board %s --out profile.csv\n", options.write.c_str());
+  std::printf("        reins board fit --board %s --data profile.csv\n", options.write.c_str());
+  return {};
+}
+
 Result<int> board(const Options& options) {
   REINS_TRY(check_root(options.root));
+  if (!options.write.empty() && options.board != "host") {
+    return fail(ErrorKind::kUsage, "writes what was found on this machine, and a named board has its file already",
+                "--write", "leave out --board, or copy that board's file");
+  }
+  REINS_TRY(check_writable(options.write));
   Survey survey;
   if (options.board == "host") {
-    REINS_ASSIGN(survey.board, boards::discover_host(options.root));
+    REINS_ASSIGN(survey.board, sensors::discover_board(options.root));
   } else {
     REINS_ASSIGN(survey.board, open_board(options.board));
   }
@@ -247,6 +283,9 @@ Result<int> board(const Options& options) {
   describe_board(survey);
   survey_sensors(survey, {options.root, &clock, 0});
   survey_controls(survey, options);
+  // NVML speaks of the machine that this runs on, whatever the root.
+  survey.inventory = sensors::take_inventory({options.root, options.root == "/" ? "libnvidia-ml.so.1" : ""});
+  survey.document["inventory"] = inventory_json(survey.inventory);
   survey.differences = actuators::differences(survey.board, options.root);
   survey.document["this_machine"] = survey.differences.empty();
   for (const Error& cap : actuators::caps(survey.board, options.root)) survey.differences.push_back(cap);
@@ -257,6 +296,7 @@ Result<int> board(const Options& options) {
   if (options.check) survey.document["differences"] = lines_of(survey.differences);
   if (options.json.wanted()) REINS_TRY(options.json.write(survey.document.dump(2) + "\n"));
   if (!options.json.to_stdout()) print(survey, options);
+  if (!options.write.empty()) REINS_TRY(write_board(options));
   return options.check && !(survey.missing.empty() && survey.differences.empty()) ? kFailed : kOk;
 }
 
@@ -268,11 +308,14 @@ void register_board(CLI::App& app, int& exit_code) {
       app.add_subcommand("board", "what a board offers, what is writable here, what is missing and how to get it");
   add_board_option(*command, options->board);
   command->add_flag("--check", options->check, "exit 1 where something is missing or differs from the board file");
+  command->add_flag("--all", options->all, "show long lists whole");
+  command->add_option("--write", options->write, "make a board file from what was found on this machine")
+      ->type_name("FILE");
   command->add_option("--root", options->root, "a tree laid out like /, instead of this machine")
       ->capture_default_str()
       ->type_name("DIR");
   add_json_option(*command, options->json);
-  command->footer("Example:\n  reins board --board odroid-xu3 --check");
+  command->footer("Examples:\n  reins board --board odroid-xu3 --check\n  reins board --write mine.toml");
   command->callback([options, &exit_code] {
     const Result<int> done = board(*options);
     exit_code = done ? *done : report(done.error());

@@ -33,7 +33,7 @@ struct Profiled {
 
 Result<Profiled> emulate(const ProfileOptions& options, const inference::NetworkFacts& facts) {
   Profiled profiled;
-  REINS_ASSIGN(profiled.board, open_board(options.board));
+  REINS_ASSIGN(profiled.board, open_emulated_board(options.board));
   REINS_ASSIGN(profiled.space, policies::ActionSpace::make(profiled.board, facts.levels.size()));
   profiled.report.profile = evaluation::profile_emulated(profiled.board, profiled.space, facts, 30, options.seed);
   profiled.report.has_energy = profiled.report.profile.has_energy();

@@ -193,7 +193,7 @@ Status serve(const ServeOptions& options) {
   if (live) {
     REINS_ASSIGN(bound, open_live_board(options.workbench.board, *engine, options.live));
   } else {
-    REINS_ASSIGN(bound.board, open_board(options.workbench.board));
+    REINS_ASSIGN(bound.board, open_emulated_board(options.workbench.board));
   }
   REINS_ASSIGN(const auto bench, make_workbench(options.workbench, bound.board));
   REINS_ASSIGN(ChosenPolicy chosen, choose_policy(options, *bench));

@@ -87,7 +87,8 @@ Status train(const TrainOptions& options) {
     REINS_ASSIGN(engine, inference::open_engine(network_of(options.workbench.network)));
     REINS_ASSIGN(bound, open_live_board(options.workbench.board, *engine, options.live));
   } else {
-    REINS_ASSIGN(bound.board, open_board(options.workbench.board));
+    REINS_ASSIGN(bound.board, options.workbench.replay.empty() ? open_emulated_board(options.workbench.board)
+                                                               : open_board(options.workbench.board));
   }
   REINS_ASSIGN(const auto bench, make_workbench(options.workbench, bound.board));
 

@@ -8,6 +8,7 @@
 
 #include "core/file.hpp"
 #include "inference/network_file.hpp"
+#include "sensors/host.hpp"
 
 namespace reins::apps {
 
@@ -52,8 +53,19 @@ Status check_root(const std::string& root) {
 fs::path network_of(const std::string& option) { return option.empty() ? default_network() : fs::path(option); }
 
 Result<boards::Board> open_board(const std::string& board, const fs::path& root) {
-  if (board == "host") return boards::discover_host(root, true);
+  if (board == "host") return sensors::discover_board(root, true);
   return boards::find_board(board, shared_folder("boards"));
+}
+
+Result<boards::Board> open_emulated_board(const std::string& name) {
+  REINS_ASSIGN(boards::Board board, open_board(name));
+  for (const boards::Cluster& cluster : board.clusters) {
+    if (cluster.max_khz() > 0) continue;
+    return fail(ErrorKind::kUsage, "cluster '" + cluster.name + "' has no frequency, so nothing of it can be emulated",
+                "board " + board.name,
+                "run on the machine itself with --live, or draw its runs from a profile with --replay");
+  }
+  return board;
 }
 
 Result<inference::NetworkFacts> read_facts(const fs::path& network) {
@@ -105,7 +117,8 @@ void add_replay_option(CLI::App& command, WorkbenchOptions& options) {
 }
 
 Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOptions& options) {
-  REINS_ASSIGN(boards::Board board, open_board(options.board));
+  REINS_ASSIGN(boards::Board board,
+               options.replay.empty() ? open_emulated_board(options.board) : open_board(options.board));
   return make_workbench(options, std::move(board));
 }
 

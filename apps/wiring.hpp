@@ -27,6 +27,8 @@ std::filesystem::path default_controller(const std::string& board);
 
 /// A name, a path, or "host", which is looked at below `root`. Errors: those of boards::find_board and discover_host.
 Result<boards::Board> open_board(const std::string& board, const std::filesystem::path& root = "/");
+/// The same for a board whose physics is to be computed. Errors: also usage, for a machine without DVFS.
+Result<boards::Board> open_emulated_board(const std::string& name);
 /// A --root that is there. Errors: not_found.
 Status check_root(const std::string& root);
 /// The facts of a network file. Errors: those of NetworkFile::open.

@@ -61,7 +61,8 @@ std::string names_of(const std::vector<T>& items) {
 }
 
 Status read_opps(const TomlTable& table, Cluster& cluster) {
-  REINS_ASSIGN(const std::vector<double> freqs_khz, table.numbers("freq_khz", 1, 1e8));
+  // 0, alone: a machine without DVFS, which runs as it likes.
+  REINS_ASSIGN(const std::vector<double> freqs_khz, table.numbers("freq_khz", 0, 1e8));
   REINS_ASSIGN(const std::vector<double> volts, table.numbers("voltage_v", 0.1, 5));
   if (freqs_khz.empty()) return wrong(table, "freq_khz", "a cluster needs an operating point");
   if (freqs_khz.size() != volts.size()) {
@@ -70,6 +71,8 @@ Status read_opps(const TomlTable& table, Cluster& cluster) {
   }
   for (std::size_t i = 0; i < freqs_khz.size(); ++i) {
     if (freqs_khz[i] != std::floor(freqs_khz[i])) return wrong(table, "freq_khz", "frequencies are whole kilohertz");
+    if (freqs_khz[i] == 0 && freqs_khz.size() > 1)
+      return wrong(table, "freq_khz", "0, a machine without DVFS, stands alone");
     if (i > 0 && freqs_khz[i] <= freqs_khz[i - 1]) return wrong(table, "freq_khz", "frequencies must ascend");
     if (i > 0 && volts[i] < volts[i - 1]) return wrong(table, "voltage_v", "voltages must not fall as frequency rises");
     cluster.opps.push_back({static_cast<std::int64_t>(freqs_khz[i]), volts[i]});

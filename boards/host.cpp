@@ -1,7 +1,4 @@
 // The machine this runs on, described as a board: what sysfs and /proc say, and nothing that they do not.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -131,10 +128,8 @@ struct Group {
 
 /// The files that pinning a frequency writes, as the effective user.
 bool may_set_frequency(const fs::path& policy) {
-  const auto writable = [&](const char* file) {
-    return ::faccessat(AT_FDCWD, (policy / file).c_str(), W_OK, AT_EACCESS) == 0;
-  };
-  return writable("scaling_governor") && writable("scaling_min_freq") && writable("scaling_max_freq");
+  return may_write(policy / "scaling_governor") && may_write(policy / "scaling_min_freq") &&
+         may_write(policy / "scaling_max_freq");
 }
 
 double capacity_of(const fs::path& root, int cpu) {
@@ -353,7 +348,9 @@ Result<Board> discover_host(const fs::path& root, bool only_usable) {
   }
   add_clusters(board, std::move(groups));
   add_thermal(board, root);
-  board.notes = "discovered: no coefficients of power or time are known (measure them with 'reins profile')";
+  board.notes =
+      "discovered: no coefficients of power or time are known (measure them with 'reins profile --live', then fit them "
+      "with 'reins board fit')";
   if (std::all_of(board.clusters.begin(), board.clusters.end(), [](const Cluster& c) { return c.control.empty(); })) {
     board.notes += denied ? "; DVFS is there and not this user's to set ('reins board' says what is missing): level,"
                           : "; no DVFS here: level,";

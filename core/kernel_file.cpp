@@ -201,6 +201,12 @@ std::vector<std::filesystem::path> find_paths(const std::filesystem::path& root,
   return found;
 }
 
+bool may_write(const std::filesystem::path& path) noexcept {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || (info.st_mode & 0222) == 0) return false;
+  return ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) == 0;
+}
+
 std::string first_line(const std::filesystem::path& path) {
   auto file = KernelFile::open(path);
   if (!file) return {};

@@ -54,6 +54,10 @@ std::vector<std::string> list_folder(const std::filesystem::path& folder);
 /// of which the first that matches anything counts. Natural order. A leading '/' of the pattern means `root`.
 std::vector<std::filesystem::path> find_paths(const std::filesystem::path& root, std::string_view pattern);
 
+/// True where the effective user may write the file: by permissions, and never where nobody may (the kernel then offers
+/// no writing, not even to root) or on a file system that is mounted read-only.
+bool may_write(const std::filesystem::path& path) noexcept;
+
 /// The first line of a small file, trimmed; empty where it cannot be read.
 std::string first_line(const std::filesystem::path& path);
 

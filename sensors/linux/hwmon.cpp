@@ -46,6 +46,11 @@ std::vector<HwmonChip> hwmon_chips(const std::filesystem::path& root) {
   return chips;
 }
 
+bool measures_current(const HwmonChip& chip, const std::string& index) {
+  if (chip.name.starts_with("ina3221") && index != "1" && index != "2" && index != "3") return false;
+  return there(chip.folder / ("curr" + index + "_input"));
+}
+
 Opened open_hwmon_channel(const std::filesystem::path& chip, std::string_view channel, const Wanted& wanted,
                           const Place& place) {
   Signal signal = signal_of(wanted, Behaviour::kGauge);
@@ -102,10 +107,7 @@ void discover_hwmon(const Place& place, Found& found) {
       if (first == std::string::npos || (!kind && !voltage)) continue;
       const std::string index = file.substr(first, file.find('_') - first);
       Wanted wanted{{}, {}, kind ? kind->quantity : Quantity::kPowerW, 0};
-      if (!kind &&
-          (!there(chip.folder / ("curr" + index + "_input")) || there(chip.folder / ("power" + index + "_input")))) {
-        continue;
-      }
+      if (!kind && (!measures_current(chip, index) || there(chip.folder / ("power" + index + "_input")))) continue;
       std::string label = first_line(chip.folder / (file.substr(0, file.find('_')) + "_label"));
       if (label.empty()) label = file.substr(0, file.find('_'));
       const std::string name = chip.name + ":" + label;

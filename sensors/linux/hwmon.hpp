@@ -18,6 +18,10 @@ struct HwmonChip {
 
 std::vector<HwmonChip> hwmon_chips(const std::filesystem::path& root);
 
+/// True where voltage channel `index` (a number from 1) has a current channel that belongs to it. An ina3221's channels
+/// from the fourth on are not: shunt voltages and a sum of currents.
+bool measures_current(const HwmonChip& chip, const std::string& index);
+
 /// `channel`: a number from 1, an attribute (power1_input) or a label; empty: 1. Takes power, else energy, else voltage
 /// x current.
 Opened open_hwmon_channel(const std::filesystem::path& chip, std::string_view channel, const Wanted& wanted,

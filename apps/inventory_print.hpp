@@ -1,0 +1,12 @@
+// apps/inventory_print.hpp: the inventory for people: a screenful, or all of it.
+#pragma once
+
+#include "sensors/inventory.hpp"
+
+namespace reins::apps {
+
+/// To standard output. `all`: every policy, zone, state and writable file, where else alike ones share a line and long
+/// lists are cut, which is said.
+void print_inventory(const sensors::Inventory& inventory, bool all);
+
+}  // namespace reins::apps
