@@ -257,8 +257,9 @@ Status write_board(const Options& options) {
   REINS_TRY(write_file_atomic(options.write, boards::host_board_toml(board, options.write)));
   REINS_TRY(boards::load_board(options.write));
   if (options.json.to_stdout()) return {};
-  std::printf("\nwrote %s: %zu cluster%s, %zu mappings, %zu rails\n", options.write.c_str(), board.clusters.size(),
-              board.clusters.size() == 1 ? "" : "s", board.mappings.size(), board.rails.size());
+  std::printf("\nwrote %s: %zu cluster%s, %zu mappings, %zu rail%s\n", options.write.c_str(), board.clusters.size(),
+              board.clusters.size() == 1 ? "" : "s", board.mappings.size(), board.rails.size(),
+              board.rails.size() == 1 ? "" : "s");
   if (board.notes.find("not this user's to set") != std::string::npos)
     std::printf("  without the frequencies that are not this user's to set; write it again once they are\n");
   std::printf("  next: reins profile --live --board %s --out profile.csv\n", options.write.c_str());

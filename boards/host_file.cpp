@@ -119,7 +119,7 @@ void write_rail(Writer& out, const Rail& rail) {
   if (!rail.sensor.empty()) out.text("sensor", rail.sensor, kDiscovered);
   out.number("constant_w", rail.constant_w, kAssumed);
   out.number("j_per_byte", rail.j_per_byte, kAssumed);
-  out.number("sensor_period_s", rail.sensor_period_s, "");
+  out.number("sensor_period_s", rail.sensor_period_s, "  # discovered; where the driver says none, assumed");
   out.number("sensor_quantum_w", rail.sensor_quantum_w, kAssumed);
   out.number("sensor_noise", rail.sensor_noise, kAssumed);
 }

@@ -61,7 +61,9 @@ Result<boards::Board> discover_board(const std::filesystem::path& root, bool onl
   });
   const std::size_t no_claim = board.notes.find("; no energy source here");
   if (no_claim != std::string::npos) board.notes.erase(no_claim);
-  if (input != board.rails.end()) {
+  if (board.rails.size() == 1) {
+    board.rails.front().accounting = true;  // whatever it measures, it counts once
+  } else if (input != board.rails.end()) {
     input->accounting = true;
     for (const boards::Rail& rail : board.rails) {
       if (rail.name != input->name) input->contains.push_back(rail.name);

@@ -50,7 +50,7 @@ std::optional<Boost> read_boost(InventoryDraft& draft) {
 void say_why_none(InventoryDraft& draft) {
   const Topology& topology = draft.found.topology;
   if (topology.virtual_machine) {
-    draft.miss(kTopic, "no policies: a virtual machine's host keeps frequencies to itself");
+    draft.miss(kTopic, "no policies: a virtual machine's host keeps frequencies to itself, as a rule");
   } else if (is_x86(draft.root)) {
     draft.miss(kTopic, "no policies: no driver is loaded", modprobe(draft.root, "acpi-cpufreq"));
   } else if (topology.model.find("Raspberry Pi") != std::string::npos) {

@@ -111,6 +111,11 @@ std::optional<PowerMonitor> read_iio(const std::filesystem::path& folder, Invent
     }
   }
   if (monitor.channels.empty()) return std::nullopt;
+  // Samples a second, averages taken (ina2xx-adc: over both conversions).
+  for (const char* file : {"in_sampling_frequency", "sampling_frequency"}) {
+    const auto rate_hz = at.integer(file);
+    if (rate_hz && *rate_hz > 0) monitor.update_s = 1 / static_cast<double>(*rate_hz);
+  }
   monitor.writable = at.writable({"in_sampling_frequency", "sampling_frequency", "in_oversampling_ratio"});
   return monitor;
 }

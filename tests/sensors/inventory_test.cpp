@@ -363,6 +363,31 @@ TEST(HostBoard, OfAJetsonCountsItsInputRailAlone) {
   EXPECT_EQ(board->notes.find("no energy source"), std::string::npos);
 }
 
+// As ina2xx-adc shows an INA226 that was told to the kernel by new_device.
+TEST(HostBoard, CountsTheOnlyRailThereIs) {
+  SysTree tree;
+  testing::lay_raspberry_pi_4(tree);
+  const std::string device = "sys/devices/platform/soc/fe804000.i2c/i2c-1/1-0040";
+  const std::string chip = device + "/iio:device0";
+  tree.put(chip + "/name", "ina226").put(chip + "/in_power2_raw", "4000").put(chip + "/in_power2_scale", "0.125");
+  tree.put(chip + "/in_current3_raw", "100").put(chip + "/in_voltage1_raw", "4000");
+  tree.put(chip + "/in_sampling_frequency", "114");
+  tree.link("sys/bus/iio/devices/iio:device0", chip).link("sys/bus/i2c/devices/1-0040", device);
+  tree.put(device + "/name", "ina226").put(device + "/driver/module", "");
+  const Inventory found = take_inventory({tree.root(), ""});
+  ASSERT_EQ(found.monitors.size(), 1U);
+  ASSERT_EQ(found.monitors[0].channels.size(), 1U) << "power is given: current and voltage are no rails of their own";
+  EXPECT_DOUBLE_EQ(found.monitors[0].update_s.value(), 1 / 114.0);
+  EXPECT_EQ(command_for(found, "monitors"), "<nothing of the kind>");
+  const auto board = discover_board(tree.root());
+  ASSERT_OK(board);
+  ASSERT_EQ(board->rails.size(), 1U);
+  EXPECT_EQ(board->rails[0].name, "ina226-1-0040");
+  EXPECT_EQ(board->rails[0].sensor, "ina231:1-0040");
+  EXPECT_TRUE(board->rails[0].accounting);
+  EXPECT_EQ(board->notes.find("no energy"), std::string::npos) << board->notes;
+}
+
 TEST(HostBoard, CountsNoRailThatMightBeCountedTwice) {
   SysTree tree;
   testing::lay_xu3_old(tree);
