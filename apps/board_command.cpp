@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "actuators/actuator_set.hpp"
+#include "apps/board_fit_command.hpp"
 #include "apps/inventory_json.hpp"
 #include "apps/inventory_print.hpp"
 #include "apps/wiring.hpp"
@@ -317,7 +318,9 @@ void register_board(CLI::App& app, int& exit_code) {
       ->type_name("DIR");
   add_json_option(*command, options->json);
   command->footer("Examples:\n  reins board --board odroid-xu3 --check\n  reins board --write mine.toml");
-  command->callback([options, &exit_code] {
+  register_board_fit(*command, exit_code);
+  command->callback([options, command, &exit_code] {
+    if (!command->get_subcommands().empty()) return;
     const Result<int> done = board(*options);
     exit_code = done ? *done : report(done.error());
   });

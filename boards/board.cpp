@@ -95,6 +95,7 @@ Status read_time(const TomlTable& table, TimeModel& time) {
   REINS_TRY(take(time.macs_per_cycle, table.number("macs_per_cycle", 1e-6, 1e6)));
   REINS_TRY(optional_number(table, "parallel_fraction", time.parallel_fraction, 0, 1));
   REINS_TRY(optional_number(table, "bytes_per_s", time.bytes_per_s, 1e3, 1e15));
+  REINS_TRY(optional_number(table, "overlap", time.overlap, 0, 1));
   REINS_TRY(optional_number(table, "launch_cycles", time.launch_cycles, 0, 1e12));
   REINS_TRY(optional_number(table, "launch_s", time.launch_s, 0, 10));
   REINS_TRY(optional_number(table, "call_cycles", time.call_cycles, 0, 1e12));

@@ -40,13 +40,15 @@ struct PowerModel {
   double leak_per_c = 0;
 };
 
-/// A fixed part per inference, and a roofline per layer: max(compute, memory) + launches. Compute: macs /
-/// (macs_per_cycle * f * speed-up(cores)), speed-up 1 / ((1 - parallel_fraction) + parallel_fraction / cores) (Amdahl).
-/// Memory: bytes / bytes_per_s.
+/// A fixed part per inference, and a roofline per layer: max(compute, memory) + (1 - overlap) * min(compute, memory) +
+/// launches. Compute: macs / (macs_per_cycle * f * speed-up(cores)), speed-up 1 / ((1 - parallel_fraction) +
+/// parallel_fraction / cores) (Amdahl). Memory: bytes / bytes_per_s. A batch is one inference with that many times the
+/// macs and bytes: the fixed part and the launches are paid once.
 struct TimeModel {
   double macs_per_cycle = 1;  ///< per core (CPU) or of the whole unit (GPU)
   double parallel_fraction = 1;
   double bytes_per_s = 1e9;
+  double overlap = 1;        ///< share of the shorter of compute and memory that hides behind the longer: 1 all, 0 none
   double launch_cycles = 0;  ///< per launch, scales with 1/f
   double launch_s = 0;       ///< per launch, does not scale
   double call_cycles = 0;    ///< per inference (input, framework, layout), spread over the cores as the MACs are

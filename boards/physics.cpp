@@ -17,7 +17,8 @@ double frequency_hz(const OperatingPoint& opp) noexcept {
 
 }  // namespace
 
-double layers_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers) noexcept {
+double layers_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers,
+                     double batch) noexcept {
   const Mapping& placed = board.mappings[mapping.index()];
   const Cluster& cluster = board.clusters[placed.cluster.index()];
   const TimeModel& model = cluster.time;
@@ -27,16 +28,20 @@ double layers_time_s(const Board& board, MappingId mapping, OppId opp, std::span
   const double s_per_launch = model.launch_cycles / freq_hz + model.launch_s;
   double time_s = 0;
   for (const LayerCost& layer : layers) {
-    time_s += std::max(layer.macs * s_per_mac, layer.bytes * s_per_byte) + layer.launches * s_per_launch;
+    const double compute_s = batch * layer.macs * s_per_mac;
+    const double memory_s = batch * layer.bytes * s_per_byte;
+    const double both_s = std::max(compute_s, memory_s) + (1 - model.overlap) * std::min(compute_s, memory_s);
+    time_s += both_s + layer.launches * s_per_launch;
   }
   return time_s / placed.cpu_quota;
 }
 
-double inference_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers) noexcept {
+double inference_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers,
+                        double batch) noexcept {
   const Mapping& placed = board.mappings[mapping.index()];
   const Cluster& cluster = board.clusters[placed.cluster.index()];
   const double call_hz = frequency_hz(cluster.opps[opp.index()]) * speed_up(cluster.time, placed.cores);
-  return cluster.time.call_cycles / call_hz / placed.cpu_quota + layers_time_s(board, mapping, opp, layers);
+  return cluster.time.call_cycles / call_hz / placed.cpu_quota + layers_time_s(board, mapping, opp, layers, batch);
 }
 
 double leakage_w(const PowerModel& power, double voltage_v, double temperature_c) noexcept {
@@ -46,15 +51,19 @@ double leakage_w(const PowerModel& power, double voltage_v, double temperature_c
                                  power.leak_per_c * (temperature_c - power.leak_ref_c));
 }
 
-double cluster_power_w(const Cluster& cluster, OppId opp, double busy_cores, std::size_t idle_state,
-                       double temperature_c) noexcept {
-  const OperatingPoint& point = cluster.opps[opp.index()];
+double cluster_power_at_w(const Cluster& cluster, const OperatingPoint& point, double busy_cores,
+                          std::size_t idle_state, double temperature_c) noexcept {
   const double mhz_v2 = static_cast<double>(point.freq_khz) * 1e-3 * point.voltage_v * point.voltage_v;
   const double clock_w = cluster.power.idle_clock_w_per_mhz_v2 * mhz_v2;
   const double leak_w = leakage_w(cluster.power, point.voltage_v, temperature_c);
   if (busy_cores > 0) return cluster.power.core_w_per_mhz_v2 * mhz_v2 * busy_cores + clock_w + leak_w;
   const IdleState& state = cluster.idle[std::min(idle_state, cluster.idle.size() - 1)];
   return clock_w * state.clock_fraction + leak_w * state.leakage_fraction;
+}
+
+double cluster_power_w(const Cluster& cluster, OppId opp, double busy_cores, std::size_t idle_state,
+                       double temperature_c) noexcept {
+  return cluster_power_at_w(cluster, cluster.opps[opp.index()], busy_cores, idle_state, temperature_c);
 }
 
 std::size_t idle_state_after(const Cluster& cluster, double idle_s) noexcept {

@@ -12,14 +12,21 @@ namespace reins::boards {
 double speed_up(const TimeModel& time, int cores) noexcept;
 
 /// Time that `layers` add to an inference that is already running (no call_cycles): what growing it by a group costs.
-double layers_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers) noexcept;
+double layers_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers,
+                     double batch = 1) noexcept;
 
-/// Mean time of one inference, seconds, alone on `mapping` at `opp` (roofline per layer, see TimeModel). An operating
-/// point of frequency 0 ("as the machine runs it") counts as 1 GHz. A cpu_quota stretches all of it.
-double inference_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers) noexcept;
+/// Mean time of one inference of `batch` images, seconds, alone on `mapping` at `opp` (roofline per layer, see
+/// TimeModel). An operating point of frequency 0 ("as the machine runs it") counts as 1 GHz. A cpu_quota stretches all
+/// of it.
+double inference_time_s(const Board& board, MappingId mapping, OppId opp, std::span<const LayerCost> layers,
+                        double batch = 1) noexcept;
 
 /// Leakage of a cluster at a voltage and temperature, watts.
 double leakage_w(const PowerModel& power, double voltage_v, double temperature_c) noexcept;
+
+/// The same as cluster_power_w below at a frequency and voltage that need not be one of the cluster's.
+double cluster_power_at_w(const Cluster& cluster, const OperatingPoint& point, double busy_cores,
+                          std::size_t idle_state, double temperature_c) noexcept;
 
 /// Power of a cluster with `busy_cores` cores fully busy (0: idle in `idle_state`), watts.
 /// Busy: core_w * f * V^2 * busy_cores + idle clock + leakage. Idle: the state's fractions of clock and leakage.

@@ -11,6 +11,8 @@ if(REINS_HEADERS_ALONE)
   foreach(package IN ITEMS tomlplusplus::tomlplusplus nlohmann_json::nlohmann_json CLI11::CLI11)
     add_library(${package} INTERFACE IMPORTED GLOBAL)
   endforeach()
+  add_library(Eigen3::Eigen INTERFACE IMPORTED GLOBAL)
+  target_include_directories(Eigen3::Eigen SYSTEM INTERFACE /usr/include/eigen3)
 else()
   # tl::expected, msgpack-cxx and cppzmq are header-only on the system's include path.
   find_package(tomlplusplus REQUIRED)

@@ -7,11 +7,11 @@ set -euo pipefail
 # What the CMake files look for, and what libtorch's own CMake files look for behind it.
 build=(cmake g++ ninja-build pkg-config ccache
   libexpected-dev libmsgpack-cxx-dev libtomlplusplus-dev   # core
-  libeigen3-dev nlohmann-json3-dev libcli11-dev            # tables, JSON, arguments
+  libeigen3-dev nlohmann-json3-dev libcli11-dev            # tables, fits, JSON, arguments
   libzmq3-dev cppzmq-dev libsodium-dev libspdlog-dev       # protocol, serving
   libdnnl-dev                                              # inference: the oneDNN engine
   libtorch-dev libopenblas0-openmp libopenblas-openmp-dev)  # training
-header_only=(libexpected-dev libmsgpack-cxx-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev)
+header_only=(libexpected-dev libmsgpack-cxx-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev libeigen3-dev)
 cross=(cmake ninja-build ccache g++-aarch64-linux-gnu g++-arm-linux-gnueabihf qemu-user googletest "${header_only[@]}")
 tests=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-zmq python3-msgpack)
 

@@ -161,7 +161,8 @@ TEST(BoardFile, IsFoundByNameAndByPath) {
 TEST(ShippedBoards, AllLoad) {
   const std::filesystem::path folder = std::filesystem::path(REINS_SOURCE_DIR) / "boards";
   const auto names = board_names(folder);
-  EXPECT_THAT(names, ::testing::IsSupersetOf({"jetson-nano", "jetson-xavier-nx", "odroid-xu3", "raspberry-pi-4"}));
+  EXPECT_THAT(names, ::testing::IsSupersetOf(
+                         {"jetson-agx-xavier", "jetson-nano", "jetson-xavier-nx", "odroid-xu3", "raspberry-pi-4"}));
   for (const std::string& name : names) {
     const auto board = find_board(name, folder);
     ASSERT_OK(board);
@@ -195,8 +196,8 @@ TEST(ShippedBoards, OdroidXu3HasTheMeasuredOperatingPoints) {
   EXPECT_EQ(a15.idle.size(), 1u);
 }
 
-// The input rail's model against the published means of InceptionV3 at batch 1 on the GPU, within the residuals that
-// the file states.
+// The input rail's model against the published means of InceptionV3 with two clients, who keep the GPU busy all the
+// time.
 TEST(ShippedBoards, JetsonNanoReproducesTheMeasuredInputRail) {
   const auto board = find_board("jetson-nano", std::filesystem::path(REINS_SOURCE_DIR) / "boards");
   ASSERT_OK(board);
@@ -205,12 +206,12 @@ TEST(ShippedBoards, JetsonNanoReproducesTheMeasuredInputRail) {
   ASSERT_EQ(gpu.kind, UnitKind::kGpu);
   double constant_w = 0;
   for (const Rail& rail : board->rails) constant_w += rail.constant_w;
-  for (const auto& [khz, measured_w] : {std::pair{153600, 2.265}, {460800, 3.778}, {691200, 4.727}, {921600, 6.215}}) {
+  for (const auto& [khz, measured_w] : {std::pair{153600, 2.689}, {460800, 3.82}, {691200, 4.83}, {921600, 6.43}}) {
     std::size_t opp = 0;
     while (gpu.opps[opp].freq_khz != khz) ++opp;
     const double power_w =
         constant_w + cluster_power_w(gpu, OppId(opp), 1, 0, 40) + cluster_power_w(cpu, OppId(0), 0, 0, 36);
-    EXPECT_NEAR(power_w / measured_w, 1, 0.11) << khz;
+    EXPECT_NEAR(power_w / measured_w, 1, 0.04) << khz;
   }
 }
 

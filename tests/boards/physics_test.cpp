@@ -58,6 +58,22 @@ TEST(Time, MemoryBoundLayerDoesNotFollowFrequency) {
   EXPECT_DOUBLE_EQ(bytes_of(layers), 1e8);
 }
 
+TEST(Time, WithoutOverlapComputeAndMemoryAdd) {
+  Board board = toy();
+  const std::vector<LayerCost> layers{{.macs = 2e8, .bytes = 5e7, .launches = 0}};
+  EXPECT_EQ(layers_time_s(board, MappingId(0), OppId(0), layers), 0.1) << "all overlap: the longer";
+  board.clusters[0].time.overlap = 0;
+  EXPECT_DOUBLE_EQ(layers_time_s(board, MappingId(0), OppId(0), layers), 0.1 + 0.05);
+  board.clusters[0].time.overlap = 0.8;
+  EXPECT_DOUBLE_EQ(layers_time_s(board, MappingId(0), OppId(0), layers), 0.1 + 0.2 * 0.05);
+}
+
+TEST(Time, ABatchPaysLaunchesAndTheCallOnce) {
+  const Board board = toy();
+  const std::vector<LayerCost> layers{{.macs = 2e8, .bytes = 1e3, .launches = 2}};
+  EXPECT_DOUBLE_EQ(inference_time_s(board, MappingId(0), OppId(0), layers, 8), 8 * 0.1 + 4e-6 + 1e-3);
+}
+
 TEST(Time, FrequencyZeroCountsAsOneGigahertz) {
   Board board = toy();
   const std::vector<LayerCost> layers{{.macs = 2e8, .bytes = 0, .launches = 1}};

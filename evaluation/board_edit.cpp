@@ -1,0 +1,168 @@
+#include "evaluation/board_edit.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <vector>
+
+#include "core/csv.hpp"
+
+namespace reins::evaluation {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
+  return text;
+}
+
+Lines lines_of(std::string_view text) {
+  Lines lines;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    lines.emplace_back(text.substr(0, end));
+    text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+  }
+  return lines;
+}
+
+/// "[cluster.power]" or "[[rail]]" without what follows it; empty where the line is no header.
+std::string header_of(std::string_view line) {
+  line = trimmed(line);
+  if (line.empty() || line.front() != '[') return {};
+  const std::size_t end = line.rfind(']');
+  return end == std::string_view::npos ? std::string() : std::string(line.substr(0, end + 1));
+}
+
+/// The key that a line sets; empty where it sets none.
+std::string_view key_of(std::string_view line) {
+  line = trimmed(line);
+  const std::size_t equals = line.find('=');
+  if (equals == std::string_view::npos || line.front() == '#') return {};
+  return trimmed(line.substr(0, equals));
+}
+
+/// [first, last) of the lines that belong to the header in line `at`.
+std::size_t end_of(const Lines& lines, std::size_t at) {
+  std::size_t end = at + 1;
+  while (end < lines.size() && header_of(lines[end]).empty()) ++end;
+  return end;
+}
+
+/// The line of the header that a table such as "cluster gpu power" stands for; lines.size() where it is not there.
+std::size_t find_table(const Lines& lines, std::string_view table) {
+  if (table == "thermal") {
+    std::size_t at = 0;
+    while (at < lines.size() && header_of(lines[at]) != "[thermal]") ++at;
+    return at;
+  }
+  const std::size_t blank = table.find(' ');
+  const std::string kind(table.substr(0, blank));
+  std::string_view name = table.substr(blank + 1);
+  std::string_view part;
+  if (const std::size_t second = name.find(' '); second != std::string_view::npos) {
+    part = name.substr(second + 1);
+    name = name.substr(0, second);
+  }
+  for (std::size_t at = 0; at < lines.size(); ++at) {
+    if (header_of(lines[at]) != "[[" + kind + "]]") continue;
+    bool named = false;
+    for (std::size_t i = at + 1; i < end_of(lines, at); ++i) {
+      const std::string value = '"' + std::string(name) + '"';
+      const std::size_t equals = lines[i].find('=');
+      if (key_of(lines[i]) == "name") named = trimmed(lines[i].substr(equals + 1)).substr(0, value.size()) == value;
+    }
+    if (!named) continue;
+    if (part.empty()) return at;
+    for (std::size_t i = at + 1; i < lines.size() && header_of(lines[i]) != "[[" + kind + "]]"; ++i) {
+      if (header_of(lines[i]) == "[" + kind + "." + std::string(part) + "]") return i;
+    }
+  }
+  return lines.size();
+}
+
+/// Five digits: more than any fit knows.
+std::string five(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.5g", value);
+  return text;
+}
+
+std::string three(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", value);
+  return text;
+}
+
+std::string line_of(const FittedKey& key) {
+  std::string line = key.key + " = ";
+  if (!key.numbers.empty()) {
+    line += "[";
+    for (std::size_t i = 0; i < key.numbers.size(); ++i) line += (i > 0 ? ", " : "") + format_number(key.numbers[i]);
+    return line + "]  # " + (key.note.starts_with("measured") ? "measured" : "fitted: " + key.note);
+  }
+  const double low = key.estimate.low;
+  line += five(std::min(key.estimate.value, 1e15));
+  if (!key.note.empty()) return line + "  # fitted: " + key.note;
+  const bool open = !std::isfinite(key.estimate.high);
+  return line + "  # fitted: " + (open ? "at least " + three(low) : three(low) + " to " + three(key.estimate.high));
+}
+
+}  // namespace
+
+Result<std::string> edited_board(std::string_view text, std::string_view where, const BoardFit& fit,
+                                 std::string_view note) {
+  Lines lines = lines_of(text);
+  for (const FittedKey& key : fit.keys) {
+    if (key.estimate.standing == Standing::kPrior) continue;
+    if (!key.writable) {
+      return fail(ErrorKind::kUsage, "what one image costs is not known, so " + key.key + " cannot be written",
+                  key.table, "name --macs, --bytes and --launches, or --network, or give them as columns");
+    }
+    const std::size_t header = find_table(lines, key.table);
+    if (header == lines.size()) {
+      return fail(ErrorKind::kGarbled, "no [" + key.table + "] to put " + key.key + " into", where,
+                  "write it as a table of its own, as the shipped boards do");
+    }
+    const std::size_t end = end_of(lines, header);
+    std::size_t at = header + 1;
+    while (at < end && key_of(lines[at]) != key.key) ++at;
+    if (at < end) {
+      // A list may go over several lines.
+      if (lines[at].find('[') != std::string::npos && lines[at].find(']') == std::string::npos) {
+        std::size_t last = at;
+        while (last < end && lines[last].find(']') == std::string::npos) ++last;
+        lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(at) + 1,
+                    lines.begin() + static_cast<std::ptrdiff_t>(std::min(last + 1, end)));
+      }
+      lines[at] = line_of(key);
+    } else {
+      lines.insert(lines.begin() + static_cast<std::ptrdiff_t>(header) + 1, line_of(key));
+    }
+  }
+  std::string out;
+  for (const std::string& line : lines_of(note)) out += "# " + line + "\n";
+  for (const std::string& line : lines) out += line + "\n";
+
+  const std::string edited = std::string(where) + ", edited";
+  REINS_ASSIGN(const boards::Board back, boards::parse_board(out, edited));
+  const auto same = [](double a, double b) { return std::abs(a - b) <= 1e-4 * std::max(std::abs(a), std::abs(b)); };
+  for (std::size_t c = 0; c < back.clusters.size(); ++c) {
+    const boards::Cluster& wrote = back.clusters[c];
+    const boards::Cluster& meant = fit.board.clusters[c];
+    const bool equal =
+        same(wrote.power.core_w_per_mhz_v2, meant.power.core_w_per_mhz_v2) &&
+        same(wrote.power.leak_w, meant.power.leak_w) && same(wrote.time.macs_per_cycle, meant.time.macs_per_cycle) &&
+        same(wrote.time.launch_cycles, meant.time.launch_cycles) &&
+        same(wrote.opps.front().voltage_v, meant.opps.front().voltage_v) && wrote.opps.size() == meant.opps.size();
+    if (!equal) {
+      return fail(ErrorKind::kGarbled, "cluster " + wrote.name + " does not read back as it was fitted", where,
+                  "write one key a line, as the shipped boards do");
+    }
+  }
+  return out;
+}
+
+}  // namespace reins::evaluation

@@ -1,0 +1,126 @@
+// `reins board fit` as a user runs it.
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "apps/board_command.hpp"
+#include "apps/profile_command.hpp"
+#include "core/file.hpp"
+#include "tests/apps/run_command.hpp"
+#include "tests/support/matchers.hpp"
+
+namespace reins::apps {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class BoardFitCommand : public ::testing::Test {
+ protected:
+  BoardFitCommand() : folder_(fs::path(::testing::TempDir()) / ("board_fit_" + std::to_string(::getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~BoardFitCommand() override { fs::remove_all(folder_); }
+
+  std::string path(const std::string& name) const { return (folder_ / name).native(); }
+  std::string put(const std::string& name, const std::string& text) const {
+    EXPECT_OK(write_file_atomic(path(name), text));
+    return path(name);
+  }
+  Outcome fit(std::vector<std::string> words) const {
+    words.insert(words.begin(), {"board", "fit"});
+    return run_command({register_board, register_profile}, std::move(words));
+  }
+
+  fs::path folder_;
+};
+
+const std::string kHeader = "mapping,freq_khz,latency_s,power_w,macs\n";
+const std::string kGood = kHeader +
+                          "a57x1,921600,0.0694,2.9,47.8e6\na57x1,1428000,0.0469,3.5,47.8e6\n"
+                          "a57x1,518400,0.1213,2.6,47.8e6\na57x1,204000,0.313,2.3,47.8e6\n";
+
+TEST_F(BoardFitCommand, FitsWritesAndSaysWhatItKept) {
+  const std::string out = path("mine.toml");
+  const Outcome done = fit({"--board", "jetson-nano", "--data", put("rows.csv", kGood), "--out", out});
+  EXPECT_EQ(done.code, kOk) << done.err;
+  EXPECT_THAT(done.out, AllOf(HasSubstr("macs_per_cycle"), HasSubstr("PRIOR KEPT"), HasSubstr("95 % from"),
+                              HasSubstr("wrote " + out)));
+  const auto board = boards::load_board(out);
+  ASSERT_OK(board);
+  EXPECT_EQ(board->name, "jetson-nano");
+}
+
+TEST_F(BoardFitCommand, JsonHasConstantsAndErrors) {
+  const Outcome done = fit(
+      {"--board", "jetson-nano", "--data", put("rows.csv", kGood), "--hold-out", "every-other-frequency", "--json"});
+  ASSERT_EQ(done.code, kOk) << done.err;
+  const auto document = nlohmann::json::parse(done.out);
+  EXPECT_EQ(document["rows"]["held_out"], 2);
+  EXPECT_LT(document["errors"]["held_out"]["latency"]["mean"], 0.1);
+  EXPECT_TRUE(document["constants"].is_array());
+}
+
+TEST_F(BoardFitCommand, ReadsWhatProfileWrites) {
+  const std::string profile = path("profile.csv");
+  const Outcome profiled = run_command({register_profile}, {"profile", "--board", "odroid-xu3", "--out", profile});
+  ASSERT_EQ(profiled.code, kOk) << profiled.err;
+  const Outcome done =
+      fit({"--board", "odroid-xu3", "--data", profile, "--hold-out", "every-other-frequency", "--json"});
+  ASSERT_EQ(done.code, kOk) << done.err;
+  const auto document = nlohmann::json::parse(done.out);
+  EXPECT_TRUE(document["known_workload"]);
+  EXPECT_LT(document["errors"]["held_out"]["latency"]["mean"], 0.02) << "noise is 2 %, over 30 runs";
+  EXPECT_LT(document["errors"]["held_out"]["power"]["mean"], 0.03);
+}
+
+struct Bad {
+  const char* what;
+  std::string csv;
+  std::vector<std::string> more;
+  const char* says;
+};
+
+TEST_F(BoardFitCommand, BadInputIsOneLineAndWritesNothing) {
+  const std::vector<Bad> all = {
+      {"no frequency", "mapping,latency_s\na57x1,0.1\n", {}, "no frequency"},
+      {"missing column", kGood, {"--columns", "latency_s=Latency"}, "'Latency' is missing"},
+      {"unknown column", kGood, {"--columns", "speed=power_w"}, "no column 'speed'"},
+      {"no pair", kGood, {"--columns", "latency_s"}, "is not OURS=THEIRS"},
+      {"text", kHeader + "a57x1,921600,fast,1,1e6\n", {}, "'fast' is not a finite number"},
+      {"negative", kHeader + "a57x1,921600,-1,1,1e6\n", {}, "is not above 0"},
+      {"not a number", kHeader + "a57x1,921600,nan,1,1e6\n", {}, "'nan' is not a finite number"},
+      {"zero batch", "mapping,freq_khz,latency_s,batch\na57x1,921600,0.1,0\n", {}, "is not at least 1"},
+      {"short row", kHeader + "a57x1,921600\n", {}, "2 cells where the header has 5"},
+      {"unknown mapping", kHeader + "npu,921600,1,1,1e6\n", {}, "no mapping 'npu'"},
+      {"no mapping", "freq_khz,latency_s\n921600,1\n", {}, "no mapping is named"},
+      {"unknown rail", kGood, {"--rail", "usb"}, "no rail 'usb'"},
+      {"unknown frequency", kHeader + "a57x1,5,1,1,1e6\n", {}, "does not run at 5 kHz"},
+      {"nothing in the row", "mapping,freq_khz,latency_s\na57x1,921600,\n", {}, "neither latency nor power"},
+      {"power of what", "mapping,freq_khz,power_w\na57x1,921600,1\n", {}, "without latency or busy_cores"},
+      {"too few rows", "mapping,freq_khz,power_w,busy_cores\na57x1,921600,2.5,1\n", {}, "too few rows"},
+      {"no rows", kHeader, {}, "no rows"},
+      {"filtered away", kGood, {"--where", "mapping=gpu"}, "no rows that --where lets through"},
+      {"filter by nothing", kGood, {"--where", "device=NX"}, "'device' is missing"},
+      {"hold out", kGood, {"--hold-out", "half"}, "'half' is no way"},
+      {"unknown workload",
+       "mapping,freq_khz,latency_s\na57x1,921600,0.07\na57x1,518400,0.12\na57x1,204000,0.3\n",
+       {},
+       "what one image costs is not known"},
+      {"no board", kGood, {"--board", "nowhere"}, "nowhere"}};
+  for (const Bad& bad : all) {
+    SCOPED_TRACE(bad.what);
+    const std::string out = path("out.toml");
+    std::vector<std::string> words = {"--data", put("bad.csv", bad.csv), "--out", out};
+    if (std::string(bad.what) != "no board") words.insert(words.end(), {"--board", "jetson-nano"});
+    words.insert(words.end(), bad.more.begin(), bad.more.end());
+    const Outcome done = fit(words);
+    EXPECT_EQ(done.code, kBadInput) << done.out;
+    EXPECT_THAT(done.err, HasSubstr(bad.says));
+    EXPECT_EQ(std::count(done.err.begin(), done.err.end(), '\n'), 1) << done.err;
+    EXPECT_FALSE(fs::exists(out));
+  }
+}
+
+}  // namespace
+}  // namespace reins::apps
