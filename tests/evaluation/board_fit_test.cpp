@@ -178,16 +178,15 @@ TEST(BoardFit, KeepsThePriorOfWhatTheRowsCannotTell) {
 
 TEST(BoardFit, OneOutlierMovesLittle) {
   MeasuredRows rows = rows_of(truth(), kBatches, 0.01, 4);
-  const auto clean = fit_board(toy(), rows, {});
-  ASSERT_OK(clean);
+  const MeasuredRows clean = rows;
   rows.rows[20].latency_s = *rows.rows[20].latency_s * 5;
   rows.rows[20].power_w = *rows.rows[20].power_w * 5;
   const auto fit = fit_board(toy(), rows, {});
   ASSERT_OK(fit);
-  const boards::Cluster& with = fit->board.clusters[0];
-  const boards::Cluster& without = clean->board.clusters[0];
-  EXPECT_NEAR(with.time.macs_per_cycle / without.time.macs_per_cycle, 1, 0.02);
-  EXPECT_NEAR(with.power.core_w_per_mhz_v2 / without.power.core_w_per_mhz_v2, 1, 0.03);
+  // Noise alone is 0.8 % on average.
+  const RowErrors errors = errors_of(*fit, clean);
+  EXPECT_LT(errors.latency.mean, 0.015);
+  EXPECT_LT(errors.power.mean, 0.015);
 }
 
 TEST(BoardFit, LeakageFollowsTheTemperatureOfIdleRows) {
