@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Boots a stock Debian kernel in QEMU (no KVM needed) with Reins and the checks in its initrd, and keeps what the guest's
+# console says as the report. CTest's `kernel.*` tests look themselves up in it.
+# Usage: tests/kernel/boot.sh BUILD_FOLDER REPORT [GTEST_FILTER]
+# Exit code: 0 the checks have begun (how they ended stands in the report), 1 they have not, 77 a package is missing.
+set -euo pipefail
+build=$(realpath "${1:?the build folder}")
+report=$(realpath -m "${2:?the report to write}")
+filter=${3:-*}
+here=$(realpath "$(dirname "$0")")
+limit_s=280
+
+PATH=$PATH:/usr/sbin:/sbin
+rm -f "$report"
+missing() {
+  echo "NOT BOOTED: $1" | tee "$report"
+  exit 77
+}
+for tool in qemu-system-x86_64 iasl busybox cpio modprobe ldd; do
+  command -v "$tool" >/dev/null || missing "no $tool here (scripts/install-deps.sh kernel)"
+done
+image=${REINS_KERNEL_IMAGE:-$build/../kernel-image}
+[[ -e $image/vmlinuz ]] || "$here/fetch-kernel.sh" "$image" || missing "no kernel to boot (tests/kernel/fetch-kernel.sh says why)"
+version=$(<"$image/version")
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/reins-kernel-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+root=$work/root
+mkdir -p "$root"/{bin,lib,lib64,modules,reins/bin,etc}
+
+cp "$(command -v busybox)" "$root/bin/busybox"
+if ldd "$root/bin/busybox" >/dev/null 2>&1; then missing "busybox is not static (scripts/install-deps.sh kernel)"; fi
+cp "$here/guest/init.sh" "$root/init"
+cp "$here/guest/board.toml" "$root/reins/board.toml"
+printf 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$root/etc/passwd"
+printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
+echo "$filter" >"$root/reins/filter"
+
+for program in reins reins-workload reins-kernel-plant test_kernel; do
+  cp "$build/bin/$program" "$root/reins/bin/"
+  strip "$root/reins/bin/$program" 2>/dev/null || true
+done
+# What they are linked against; the loader where the kernel looks for it.
+for program in "$root"/reins/bin/*; do ldd "$program"; done | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u |
+  while read -r library; do cp -Lu "$library" "$root/lib/"; done
+cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
+
+# In the order in which they are to be loaded. The governors are modules of this kernel, schedutil and performance apart.
+for module in acpi-cpufreq cpufreq_userspace cpufreq_powersave cpufreq_ondemand cpufreq_conservative battery ina2xx-adc lm75 \
+  i2c-dev i2c-stub; do
+  modprobe -d "$image" -S "$version" --show-depends "$module" || missing "$version has no module $module"
+done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >"$work/modules"
+while read -r file; do
+  name=$(basename "${file%.xz}" .ko)
+  case $file in *.xz) xz -dc "$file" >"$root/modules/$name.ko" ;; *) cp "$file" "$root/modules/$name.ko" ;; esac
+  [[ $name == i2c-stub ]] || echo "$name" >>"$root/modules/order"
+done <"$work/modules"
+
+(cd "$root" && find . | cpio -o -H newc --quiet | gzip -1 >"$work/initrd.gz")
+iasl -p "$work/platform" "$here/guest/platform.asl" >"$work/iasl.log" 2>&1 || { cat "$work/iasl.log" >&2; exit 1; }
+
+# acpi-cpufreq takes no P-states from what looks like an old AMD, which is TCG's default. Nested KVM may be there and fail.
+code=0
+timeout "$limit_s" qemu-system-x86_64 -machine q35,accel=tcg -cpu max,vendor=GenuineIntel -smp 2 -m 768 -nographic -no-reboot \
+  -nic none -kernel "$image/vmlinuz" -initrd "$work/initrd.gz" -append "console=ttyS0 quiet panic=-1" \
+  -acpitable "file=$work/platform.aml" </dev/null >"$work/console" 2>&1 || code=$?
+# Without the firmware's escapes, which also stand before the first line.
+tr -d '\r' <"$work/console" | sed 's/\x1b\[[?0-9;]*[A-Za-z]//g; s/\x1bc//g' >"$report"
+grep '^guest: ' "$report" || true
+((code == 0)) || echo "boot.sh: QEMU ended with $code (124: after $limit_s s)" | tee -a "$report"
+if ! grep -q '^\[==========\] Running' "$report"; then
+  tail -n 20 "$report" >&2
+  echo "boot.sh: the guest has not come to the checks; its console is $report" >&2
+  exit 1
+fi

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Unpacks the newest stock Debian kernel for amd64, with the modules that tests/kernel needs, into a folder, once. Nothing is
+# installed.
+# Usage: tests/kernel/fetch-kernel.sh FOLDER        Says nothing where it is there already.
+set -euo pipefail
+folder=${1:?the folder to unpack into}
+[[ -e $folder/vmlinuz ]] && exit 0
+
+mkdir -p "$folder"
+folder=$(realpath "$folder")
+work=$(mktemp -d "$folder/unpack.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+package=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends: //p' | head -n 1)
+if [[ -z $package ]]; then
+  echo "fetch-kernel.sh: apt knows no linux-image-amd64 (apt-get update?)" >&2
+  exit 1
+fi
+if ! apt-get download -q "$package" >apt.log 2>&1; then
+  tail -n 2 apt.log >&2
+  echo "fetch-kernel.sh: $package cannot be fetched; see above" >&2
+  exit 1
+fi
+drivers=(acpi cpufreq hwmon i2c iio)
+dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards --no-anchored 'boot/vmlinuz-*' 'modules.builtin*' 'modules.order' \
+  "${drivers[@]/#/kernel/drivers/}"
+version=$(basename boot/vmlinuz-*)
+version=${version#vmlinuz-}
+[[ -d lib/modules ]] || mv usr/lib .  # a merged /usr
+depmod -b . "$version"
+rm -rf "$folder/lib"
+mv lib "$folder/lib"
+echo "$version" >"$folder/version"
+mv "boot/vmlinuz-$version" "$folder/vmlinuz"  # last: it says that all is there

@@ -1,0 +1,154 @@
+// The shipped program on a real kernel: what it prints, refuses, holds and gives back.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tests/kernel/fixture.hpp"
+#include "tests/kernel/serving.hpp"
+
+namespace reins::kernel_tests {
+namespace {
+
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::Not;
+using testing::Process;
+
+constexpr unsigned kNobody = 65534;
+
+class Programs : public OnTheKernel {
+ protected:
+  static void SetUpTestSuite() {
+    write_network();
+    // Emulated: what is measured is the other suite's subject.
+    Process profile({kProgram, "profile", "--board", kBoardFile, "--network", kNetwork, "--out", kEmulatedProfile});
+    ASSERT_EQ(profile.code(), 0) << profile.text;
+  }
+  static std::vector<std::string> serve() {
+    return serve_command({"--policy", "pareto", "--profile", kEmulatedProfile});
+  }
+  static std::ptrdiff_t lines(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
+};
+
+TEST_F(Programs, BoardSaysWhatTheKernelHas) {
+  Process board({kProgram, "board", "--board", kBoardFile, "--json"});
+  ASSERT_EQ(board.code(), 0) << board.text;
+  const json said = json::parse(board.text, nullptr, false);
+  ASSERT_FALSE(said.is_discarded()) << board.text;
+  EXPECT_EQ(said["this_machine"], true) << board.text;
+  EXPECT_TRUE(said["missing"].empty()) << said["missing"].dump();
+  ASSERT_EQ(said["controls"].size(), 2U);
+  for (const json& control : said["controls"]) {
+    EXPECT_EQ(control["how"], "userspace");
+    EXPECT_EQ(control["present"], "schedutil");
+  }
+  std::vector<std::string> sources;
+  for (const char* list : {"sensors", "elsewhere"}) {
+    for (const json& sensor : said[list]) {
+      EXPECT_TRUE(sensor.contains("value")) << sensor.dump();
+      sources.push_back(sensor["source"]);
+    }
+  }
+  for (const char* part : {"in_power2_raw", "temp1_input", "thermal_zone", "BAT0/", "policy0/", "policy1/"}) {
+    const bool there = std::any_of(sources.begin(), sources.end(),
+                                   [&](const std::string& source) { return source.find(part) != std::string::npos; });
+    EXPECT_TRUE(there) << part;
+  }
+  Process host({kProgram, "board", "--board", "host", "--check"});
+  EXPECT_EQ(host.code(), 0) << host.text;
+}
+
+TEST_F(Programs, AnotherUserIsToldInOneLineAndChangesNothing) {
+  ASSERT_EQ(::chmod("/tmp", 01777), 0);
+  for (const char* state : {"/run/reins/state.toml", "/tmp/nobody.toml"}) {
+    std::vector<std::string> words = serve();
+    words.insert(words.end(), {"--state", state});
+    Process refused(words, kNobody);
+    EXPECT_EQ(refused.code(), 1) << refused.text;
+    EXPECT_EQ(lines(refused.text), 1) << refused.text;
+    EXPECT_THAT(refused.text, AllOf(HasSubstr("Permission denied"), HasSubstr("run as root")));
+  }
+  Process board({kProgram, "board", "--board", kBoardFile}, kNobody);
+  EXPECT_EQ(board.code(), 0) << "looking needs no rights";
+  EXPECT_THAT(board.text, AllOf(HasSubstr("Missing"), HasSubstr("run as root")));
+  EXPECT_EQ(frequency_settings(), found_);
+}
+
+TEST_F(Programs, ASecondControllerIsRefusedInOneLine) {
+  Server first(serve());
+  ASSERT_TRUE(first.up()) << first.text();
+  ASSERT_TRUE(first.infer()) << "a decision holds the frequencies";
+  Process second(serve());
+  EXPECT_NE(second.code(), 0);
+  EXPECT_EQ(lines(second.text), 1) << second.text;
+  EXPECT_THAT(second.text, HasSubstr("a running reins holds this board's settings"));
+  EXPECT_EQ(first_line(kBigPolicy + "/scaling_governor"), "userspace") << "the first still holds it";
+  EXPECT_TRUE(first.infer()) << "and still answers";
+  EXPECT_EQ(first.stop(), 0) << first.text();
+  EXPECT_EQ(frequency_settings(), found_);
+}
+
+TEST_F(Programs, WhatAKilledRunLeftIsPutBackByRestore) {
+  // Something other than the kernel's defaults, so that it is seen what is put back.
+  ASSERT_EQ(put(kBigPolicy + "/scaling_governor", "conservative"), 0);
+  ASSERT_EQ(put(kBigPolicy + "/scaling_min_freq", "800000"), 0);
+  ASSERT_EQ(put(kLittlePolicy + "/scaling_governor", "ondemand"), 0);
+  const std::string before = frequency_settings();
+  {
+    Server killed(serve());
+    ASSERT_TRUE(killed.up()) << killed.text();
+    ASSERT_TRUE(killed.infer());
+    killed.kill();
+  }
+  EXPECT_NE(frequency_settings(), before);
+  Process restore({kProgram, "restore"});
+  EXPECT_EQ(restore.code(), 0) << restore.text;
+  EXPECT_THAT(restore.text, HasSubstr("put back conservative to"));
+  EXPECT_EQ(frequency_settings(), before);
+  EXPECT_FALSE(std::filesystem::exists(state_file()));
+  Process again({kProgram, "restore"});
+  EXPECT_EQ(again.code(), 0);
+  EXPECT_THAT(again.text, HasSubstr("nothing to put back"));
+}
+
+TEST_F(Programs, SignalsEndARunAndPutTheMachineBack) {
+  for (const int number : {SIGINT, SIGTERM}) {
+    Server server(serve());
+    ASSERT_TRUE(server.up()) << server.text();
+    ASSERT_TRUE(server.infer());
+    EXPECT_NE(frequency_settings(), found_);
+    EXPECT_EQ(server.stop(number), 0) << server.text();
+    EXPECT_EQ(frequency_settings(), found_);
+  }
+}
+
+// What another program has set stays in force until the run ends; the run says so.
+TEST_F(Programs, AGovernorThatAnotherProgramTookIsReportedAndNotTakenBack) {
+  Server server(serve());
+  ASSERT_TRUE(server.up()) << server.text();
+  ASSERT_TRUE(server.infer());
+  ASSERT_EQ(put(kBigPolicy + "/scaling_governor", "performance"), 0);
+  static_cast<void>(server.infer());
+  server.stop();
+  EXPECT_THAT(server.text(), HasSubstr("another program changed the governor"));
+  std::printf("afterwards: %s; the run said: %s\n", first_line(kBigPolicy + "/scaling_governor").c_str(),
+              server.text().c_str());
+}
+
+TEST_F(Programs, AnUnpluggedSensorEndsInNoValueNotInTheLast) {
+  Chips chips;
+  ASSERT_TRUE(chips.set_temperature_c(61));
+  Server server(serve());
+  ASSERT_TRUE(server.up()) << server.text();
+  ASSERT_TRUE(wait_for([&] { return server.metrics().temperature_c == 61; }));
+  ASSERT_TRUE(unplug("lm75"));
+  EXPECT_TRUE(wait_for([&] { return !server.metrics().temperature_c.has_value(); }));
+  EXPECT_TRUE(server.infer()) << "it goes on without";
+  EXPECT_EQ(server.stop(), 0) << server.text();
+}
+
+}  // namespace
+}  // namespace reins::kernel_tests
