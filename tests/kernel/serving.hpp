@@ -22,7 +22,7 @@ inline const std::string kEmulatedProfile = "/tmp/emulated.csv";
 inline void write_network() {
   inference::GroupArchitecture a;
   a.groups = 2;
-  a.stages = {{16, true}, {32, true}, {32, true}};
+  a.stages = {{8, true}, {16, true}, {32, true}};
   const auto facts = inference::describe(a, "guest", "synthetic", "none");
   const Status written =
       inference::write_network(kNetwork, facts, testing::random_weights(a, 1), inference::WeightType::kFloat16);

@@ -1,0 +1,249 @@
+// The loop closed through the kernel's own files: Reins sets frequencies in cpufreq, reins-kernel-plant answers with
+// power in the INA226 and temperature in the LM75, Reins reads those through iio and hwmon and decides again.
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "control/settings.hpp"
+#include "core/clock.hpp"
+#include "data/trace.hpp"
+#include "policies/policy_file.hpp"
+#include "policies/profile.hpp"
+#include "tests/kernel/fixture.hpp"
+#include "tests/kernel/serving.hpp"
+
+namespace reins::kernel_tests {
+namespace {
+
+using policies::LayerName;
+using testing::Process;
+
+const std::string kProfile = "/tmp/measured.csv";
+const std::string kPolicy = "/tmp/thermostat.policy";
+const std::string kPlantLog = "/tmp/plant.csv";
+constexpr int kRequests = 320;
+
+/// Above these temperatures the policy takes one point less.
+constexpr std::array kSteps_c{38.0, 40.0, 42.0, 44.0};
+
+float temperature_feature(double temperature_c) { return static_cast<float>((temperature_c - 25) / 60); }
+
+/// A frozen policy worked out by hand: the big cluster where the full network is asked for, else the little one; the
+/// lowest level that is allowed; the cooler, the faster. Weights are those of lines whose upper envelope changes over
+/// at kSteps_c.
+policies::PolicyFile thermostat(const boards::Board& board, const policies::Profile& profile,
+                                const inference::NetworkFacts& facts) {
+  policies::PolicyFile file;
+  file.space = *policies::ActionSpace::make(board, facts.levels.size());
+  const control::ObservationBuilder builder(board, file.space, profile);
+  file.observation = builder.spec();
+  file.network_fingerprint = facts.fingerprint;
+  file.network = policies::PolicyNetwork::zeros(policies::NetworkShape::of(builder.spec().size(), file.space));
+  const auto feature = [&](std::string_view name) {
+    std::size_t i = 0;
+    while (file.observation.features.at(i).name != name) ++i;
+    return i;
+  };
+  const auto connect = [&](LayerName layer, std::size_t in, std::size_t out, double weight) {
+    auto& dense = file.network[layer];
+    dense.weight[in * dense.out + out] = static_cast<float>(weight);
+  };
+  // Unit 0: temperature; unit 1: the full network is asked for. Both are at or above zero, so they pass unchanged.
+  connect(LayerName::kTrunk1, feature("temperature"), 0, 1);
+  connect(LayerName::kTrunk1, feature("floor_level.2"), 1, 1);
+  for (const LayerName layer : {LayerName::kTrunk2, LayerName::kMappingHidden, LayerName::kOppHidden}) {
+    connect(layer, 0, 0, 1);
+    connect(layer, 1, 1, 1);
+  }
+  connect(LayerName::kMappingOut, 1, 0, 1);
+  file.network[LayerName::kMappingOut].bias[1] = 0.5;
+  file.network[LayerName::kLevelOut].bias[0] = 1;
+  // Point o is worth -o t + (sum of the thresholds t_k below it): o beats o - 1 while t is below t_o.
+  const std::size_t points = file.space.max_opps();
+  double sum = 0;
+  for (std::size_t o = 1; o < points; ++o) {
+    sum += temperature_feature(kSteps_c[points - 1 - o]);
+    connect(LayerName::kOppOut, 0, o, -static_cast<double>(o));
+    file.network[LayerName::kOppOut].bias[o] = static_cast<float>(sum);
+  }
+  file.settings = control::settings_of({});
+  file.training.algorithm = "by hand";
+  file.commit = "none";
+  for (const double temperature_c : {30.0, 39.0, 50.0}) {
+    policies::PolicyExample example;
+    example.features.assign(file.observation.size(), 0);
+    example.features[feature("temperature")] = temperature_feature(temperature_c);
+    example.mask.mappings = 3;
+    example.mask.levels = 3;
+    for (std::size_t m = 0; m < file.space.mappings.size(); ++m) {
+      example.mask.opps[m] = example.mask.park[m] = (std::uint64_t{1} << file.space.opps(MappingId(m))) - 1;
+    }
+    file.examples.push_back(std::move(example));
+  }
+  EXPECT_OK(policies::decide_examples(file));
+  return file;
+}
+
+/// What the kernel counted: 10 ms units in each frequency (cpufreq-stats).
+std::map<std::int64_t, double> time_in_state(const std::string& policy) {
+  std::ifstream file(policy + "/stats/time_in_state");
+  std::map<std::int64_t, double> times;
+  std::int64_t khz = 0;
+  double ticks = 0;
+  while (file >> khz >> ticks) times[khz] = ticks * 0.01;
+  return times;
+}
+
+/// The plant's own integral.
+class PlantLog {
+ public:
+  PlantLog() {
+    std::ifstream file(kPlantLog);
+    for (std::string line; std::getline(file, line);) {
+      std::array<double, 8> v{};
+      std::replace(line.begin(), line.end(), ',', ' ');
+      std::istringstream words(line);
+      for (double& value : v) words >> value;
+      if (words) rows_.push_back({v[0], v[1], v[3]});
+    }
+  }
+  std::size_t size() const { return rows_.size(); }
+  double energy_j(double time_s) const {
+    for (std::size_t i = 1; i < rows_.size(); ++i) {
+      const auto& [t0, e0, c0] = rows_[i - 1];
+      const auto& [t1, e1, c1] = rows_[i];
+      if (time_s >= t0 && time_s <= t1) return e0 + (e1 - e0) * (time_s - t0) / (t1 - t0);
+    }
+    ADD_FAILURE() << "the plant's log does not reach over " << time_s;
+    return 0;
+  }
+  double highest_c() const {
+    double highest = 0;
+    for (const Row& row : rows_) highest = std::max(highest, row.temperature_c);
+    return highest;
+  }
+
+ private:
+  struct Row {
+    double time_s, energy_j, temperature_c;
+  };
+  std::vector<Row> rows_;
+};
+
+/// The full network is asked for in every second stretch of 40, so that both clusters get their share.
+data::Trace trace() {
+  data::Trace trace;
+  for (int i = 0; i < kRequests; ++i) {
+    data::TraceRow row;
+    row.time_s = 0.12 * i;
+    row.accuracy_floor = (i / 40) % 2 == 0 ? 1.0 : 0.0;
+    trace.rows.push_back(row);
+  }
+  trace.end_s = 0.12 * kRequests;
+  return trace;
+}
+
+class ClosedLoop : public OnTheKernel {};
+
+TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
+  write_network();
+  Process plant({"/reins/bin/reins-kernel-plant", kPlantLog});
+  ASSERT_TRUE(wait_for([] { return PlantLog().size() > 3; })) << plant.text;
+
+  Process measured({kProgram, "profile", "--board", kBoardFile, "--live", "--network", kNetwork, "--max-seconds", "0.6",
+                    "--out", kProfile});
+  ASSERT_EQ(measured.code(std::chrono::seconds(150)), 0) << measured.text;
+  EXPECT_EQ(frequency_settings(), found_);
+
+  const auto file = inference::NetworkFile::open(kNetwork);
+  ASSERT_OK(file);
+  const inference::NetworkFacts& facts = file->network().facts;
+  const auto space = policies::ActionSpace::make(board_, facts.levels.size());
+  ASSERT_OK(space);
+  const auto profile = policies::Profile::read(*space, kProfile);
+  ASSERT_OK(profile);
+  EXPECT_TRUE(profile->complete());
+  EXPECT_TRUE(profile->has_energy());
+  ASSERT_OK(policies::write_policy(thermostat(board_, *profile, facts), kPolicy));
+  std::ofstream("/tmp/trace.csv") << data::format_trace(trace());
+
+  const auto big_before = time_in_state(kBigPolicy), little_before = time_in_state(kLittlePolicy);
+  Server server(serve_command({"--policy", kPolicy, "--profile", kProfile}));
+  ASSERT_TRUE(server.up()) << server.text();
+  ASSERT_TRUE(wait_for([&] { return server.metrics().energy_j.value_or(0) > 0.1; }));
+  // At rest at both ends, so that what the sensor has yet to say there is the same: its age makes no difference then.
+  const auto rest = [] { std::this_thread::sleep_for(std::chrono::seconds(2)); };
+  rest();
+  const MonotonicClock clock;
+  const double begin_s = clock.now_s();
+  const double begin_j = server.metrics().energy_j.value_or(0);
+
+  Process load({"/reins/bin/reins-workload", "--connect", server.endpoint(), "--trace", "/tmp/trace.csv", "--dataset",
+                "synthetic", "--json", "--quiet", "--timeout", "60"});
+  // Meanwhile: what the policy took, beside the temperature that it may have seen.
+  int looks = 0, near = 0;
+  std::map<std::int64_t, int> taken;
+  protocol::MetricsAnswer now;
+  const bool served = wait_for(
+      [&] {
+        now = server.metrics();
+        if (now.mapping == "big" && now.temperature_c) {
+          const auto above =
+              std::count_if(kSteps_c.begin(), kSteps_c.end(), [&](double c) { return *now.temperature_c > c; });
+          const std::size_t expected = kSteps_c.size() - static_cast<std::size_t>(above);
+          const auto at = std::find(kBigKhz.begin(), kBigKhz.end(), now.freq_khz) - kBigKhz.begin();
+          ++looks;
+          near += std::abs(at - static_cast<std::ptrdiff_t>(expected)) <= 1 ? 1 : 0;
+          ++taken[now.freq_khz];
+        }
+        return now.offered >= kRequests && now.served + now.rejected >= kRequests;
+      },
+      std::chrono::seconds(150));
+  EXPECT_TRUE(served) << now.served << " served";
+  EXPECT_EQ(load.code(), 0) << load.text;
+  rest();
+  now = server.metrics();
+  const double end_s = clock.now_s();
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_EQ(server.stop(), 0) << server.text();
+  plant.signal(SIGTERM);
+  EXPECT_EQ(plant.code(), 0) << plant.text;
+
+  EXPECT_GE(now.decisions, 300U);
+  EXPECT_EQ(now.served, static_cast<std::uint64_t>(kRequests));
+  EXPECT_EQ(now.energy_source, "measured");
+  EXPECT_EQ(frequency_settings(), found_);
+
+  const PlantLog log;
+  const double reins_j = now.energy_j.value_or(0) - begin_j;
+  const double plant_j = log.energy_j(end_s) - log.energy_j(begin_s);
+  std::printf("%llu decisions in %.1f s, %llu switches; energy %.4f J by Reins, %.4f J by the plant (%+.3f %%)\n",
+              static_cast<unsigned long long>(now.decisions), end_s - begin_s,
+              static_cast<unsigned long long>(now.switches), reins_j, plant_j, 100 * (reins_j / plant_j - 1));
+  EXPECT_NEAR(reins_j / plant_j, 1, 0.01);
+
+  // Both policies were moved, and the kernel itself says so; the big one over at least three of its points.
+  std::string used;
+  const auto points_used = [&](const std::string& policy, const std::map<std::int64_t, double>& before) {
+    int points = 0;
+    for (const auto& [khz, seconds] : time_in_state(policy)) {
+      const double here_s = seconds - before.at(khz);
+      if (here_s >= 0.05) ++points;
+      used += " " + std::to_string(khz / 1000) + " MHz " + std::to_string(here_s).substr(0, 5) + " s";
+    }
+    return points;
+  };
+  const int big_points = points_used(kBigPolicy, big_before), little_points = points_used(kLittlePolicy, little_before);
+  std::printf("time in state:%s; hottest %.1f C; %d of %d looks at the point that the temperature asks for, +- 1\n",
+              used.c_str(), log.highest_c(), near, looks);
+  EXPECT_GE(big_points, 3);
+  EXPECT_GE(little_points, 2);
+  EXPECT_GE(taken.size(), 2U);
+  ASSERT_GT(looks, 20);
+  EXPECT_GE(near, looks * 9 / 10) << "the temperature that the plant sets decides the frequency";
+}
+
+}  // namespace
+}  // namespace reins::kernel_tests
