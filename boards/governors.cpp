@@ -1,10 +1,12 @@
 // Written from the formulas of Linux 6.1 (Debian 12): kernel/sched/pelt.c and pelt.h, util_est in kernel/sched/fair.c,
-// kernel/sched/cpufreq_schedutil.c, drivers/cpufreq/cpufreq_ondemand.c and cpufreq_conservative.c.
+// kernel/sched/cpufreq_schedutil.c, drivers/cpufreq/cpufreq_governor.c, cpufreq_ondemand.c and
+// cpufreq_conservative.c.
 #include "boards/governors.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 namespace reins::boards {
 namespace {
@@ -125,15 +127,20 @@ double Pelt::util_avg() const noexcept { return util_avg_; }
 double Pelt::util_est() const noexcept { return std::max(est_enqueued_, est_ewma_); }
 
 OppId schedutil_opp(const Cluster& cluster, double util) noexcept {
+  return schedutil_opp(cluster, util, cluster.max_khz());
+}
+
+OppId schedutil_opp(const Cluster& cluster, double util, std::int64_t present_khz) noexcept {
   // In the kernel's integers: map_util_perf, then map_util_freq; exact on the boundaries between operating points.
   const auto capacity = static_cast<std::int64_t>(cluster.capacity);
   const auto effective = static_cast<std::int64_t>(std::clamp(util, 0.0, cluster.capacity));
   const std::int64_t wanted = effective + (effective >> 2);
-  return at_or_above(cluster, cluster.max_khz() * wanted / capacity);
+  return at_or_above(cluster, present_khz * wanted / capacity);
 }
 
-GovernorState::GovernorState(Governor governor, const Cluster& cluster) noexcept
+GovernorState::GovernorState(Governor governor, const Cluster& cluster, SchedutilForm form) noexcept
     : governor_(governor),
+      form_(form),
       cluster_(&cluster),
       opp_(governor == Governor::kPerformance ? cluster.opps.size() - 1 : std::size_t{0}),
       requested_khz_(cluster.opps.front().freq_khz) {}
@@ -144,9 +151,15 @@ OppId GovernorState::step(double now_s, double util, double busy_fraction) noexc
     case Governor::kPowersave:
       break;
     case Governor::kSchedutil: {
+      idled_ = idled_ || busy_fraction < 1;
       // sugov_should_update_freq: the limit counts from the last change. 1 ns of slack for sums of tick times.
       if (now_s - last_change_s_ < transition_delay_s(*cluster_) - 1e-9) break;
-      const OppId wanted = schedutil_opp(*cluster_, util);
+      const std::int64_t from_khz =
+          form_.frequency_invariant ? cluster_->max_khz() : cluster_->opps[opp_.index()].freq_khz;
+      OppId wanted = schedutil_opp(*cluster_, util, from_khz);
+      // sugov_cpu_is_busy: going down would likely be premature.
+      if (form_.one_cpu && !idled_ && wanted < opp_) wanted = opp_;
+      idled_ = false;
       if (wanted != opp_) last_change_s_ = now_s;
       opp_ = wanted;
       break;
@@ -157,19 +170,29 @@ OppId GovernorState::step(double now_s, double util, double busy_fraction) noexc
       busy_s_ += last_step_s_ < 0 ? 0 : std::clamp(busy_fraction, 0.0, 1.0) * (now_s - last_step_s_);
       last_step_s_ = now_s;
       const double window_s = now_s - last_sample_s_;
-      if (window_s < sampling_interval_s(*cluster_) - 1e-9) break;
+      const double interval_s = sampling_interval_s(*cluster_);
+      if (window_s < interval_s - 1e-9) break;
       // Whole percent, as dbs_update computes it; 1e-9 against a 94.999... that is 95.
-      const int load = static_cast<int>(100 * busy_s_ / window_s + 1e-9);
+      int load = static_cast<int>(100 * busy_s_ / window_s + 1e-9);
+      // dbs_update: after a long rest (there were no ticks in it) the load before it counts once more, and the periods
+      // that nobody looked at are counted.
+      const double idle_s = window_s - busy_s_;
+      const bool rested = idle_s > 2 * interval_s + 1e-9;
+      if (rested && last_load_percent_ > 0) {
+        load = std::exchange(last_load_percent_, 0);
+      } else {
+        last_load_percent_ = load;
+      }
       last_sample_s_ = now_s;
       busy_s_ = 0;
-      sampled(load);
+      sampled(load, rested ? static_cast<std::int64_t>(idle_s / interval_s + 1e-9) : 0);
       break;
     }
   }
   return opp_;
 }
 
-void GovernorState::sampled(int load_percent) noexcept {
+void GovernorState::sampled(int load_percent, std::int64_t idle_periods) noexcept {
   const std::int64_t min_khz = cluster_->opps.front().freq_khz;
   const std::int64_t max_khz = cluster_->max_khz();
   if (governor_ == Governor::kOndemand) {
@@ -180,11 +203,12 @@ void GovernorState::sampled(int load_percent) noexcept {
   }
   // cs_dbs_update: what is requested moves by 5 % of the top frequency, and need not be an operating point.
   const std::int64_t step_khz = std::max<std::int64_t>(kConservativeStepPercent * max_khz / 100, 1);
+  const std::int64_t rested_khz = std::max(requested_khz_ - idle_periods * step_khz, min_khz);
   if (load_percent > kConservativeUp) {
-    requested_khz_ = std::min(requested_khz_ + step_khz, max_khz);
+    requested_khz_ = std::min(rested_khz + step_khz, max_khz);
     opp_ = at_or_below(*cluster_, requested_khz_);
   } else if (load_percent < kConservativeDown) {
-    requested_khz_ = std::max(requested_khz_ - step_khz, min_khz);
+    requested_khz_ = std::max(rested_khz - step_khz, min_khz);
     opp_ = at_or_above(*cluster_, requested_khz_);
   }
 }

@@ -40,21 +40,34 @@ class Pelt {
   double est_ewma_ = 0;
 };
 
-/// One governor on one cluster. `step` is called on every kernel tick (and on schedutil's utilisation updates) with
-/// what the kernel would see; it returns the operating point it wants. Deterministic.
+/// How one machine's schedutil differs from another's. The default is that of Arm boards.
+struct SchedutilForm {
+  /// False on machines that cannot tell how fast a cpu ran (x86 without APERF/MPERF): the next frequency is then worked
+  /// out from the present one instead of the highest, and PELT counts time, not work (freq_scale 1 in Pelt::advance).
+  bool frequency_invariant = true;
+  /// A policy of one cpu (sugov_update_single_freq): it does not go down while that cpu has had no idle time since it
+  /// last looked, which `busy_fraction` below 1 tells it.
+  bool one_cpu = false;
+};
+
+/// One governor on one cluster. `step` is called when the kernel would look: on every tick and when work wakes up or
+/// goes to sleep, with what the kernel would see; it returns the operating point it wants. Whether there are ticks at
+/// rest is the caller's: a tickless kernel has none, and the frequency stands until work wakes up. Deterministic.
 class GovernorState {
  public:
-  GovernorState(Governor governor, const Cluster& cluster) noexcept;
+  GovernorState(Governor governor, const Cluster& cluster, SchedutilForm form = {}) noexcept;
 
   /// `util`: of the busiest core, 0..1024 in big-cluster capacity units (schedutil): max(util_avg, util_est) while work
   /// is queued there, else util_avg. `busy_fraction`: busy share of the busiest core since the last step (ondemand,
-  /// conservative, which average it over their sampling interval). Starts at the lowest operating point.
+  /// conservative, which average it over their sampling interval; schedutil of one cpu). Starts at the lowest operating
+  /// point.
   OppId step(double now_s, double util, double busy_fraction) noexcept;
   OppId present() const noexcept { return opp_; }
   Governor governor() const noexcept { return governor_; }
 
  private:
   Governor governor_;
+  SchedutilForm form_;
   const Cluster* cluster_;
   OppId opp_;
   double last_change_s_ = -1e9;
@@ -62,13 +75,18 @@ class GovernorState {
   double last_step_s_ = -1;
   double busy_s_ = 0;
   std::int64_t requested_khz_;
+  bool idled_ = false;  ///< since schedutil last looked
 
-  void sampled(int load_percent) noexcept;
+  int last_load_percent_ = 0;  ///< 0: none that may be taken again
+
+  void sampled(int load_percent, std::int64_t idle_periods) noexcept;
 };
 
 /// schedutil's next frequency: 1.25 * max_khz * util / capacity (kernel/sched/cpufreq_schedutil.c get_next_freq), then
 /// the lowest operating point at or above it.
 OppId schedutil_opp(const Cluster& cluster, double util) noexcept;
+/// The same without frequency invariance: 1.25 * present_khz * util / capacity.
+OppId schedutil_opp(const Cluster& cluster, double util, std::int64_t present_khz) noexcept;
 
 /// Kernel-like placement: the smallest CPU cluster whose capacity at its top frequency holds util_est * 1.25
 /// (fits_capacity in kernel/sched/fair.c: util * 1280 < capacity * 1024), else the biggest.

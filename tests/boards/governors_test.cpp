@@ -183,6 +183,42 @@ TEST(Schedutil, ChangesAtMostEveryTenMilliseconds) {
   EXPECT_EQ(khz(cluster, governor.present()), 200000);
 }
 
+// Without frequency invariance (get_next_freq with policy->cur): (util + util / 4) * present / 1024, so it takes
+// several looks to climb, a quarter at a time: 200 -> 250 is 300, 300 -> 375 is 400, 500, 625 is 700, 875 is 900, 1125
+// is 1200, 1500, 1875 is 1900, 2000. And down: 375 * 2000000 / 1024 = 732421 is 800, 375 * 800000 / 1024 = 292968 is
+// 300, 109863 is 200.
+TEST(Schedutil, WithoutInvarianceGoesOnFromThePresentFrequency) {
+  const Cluster cluster = big();
+  EXPECT_EQ(khz(cluster, schedutil_opp(cluster, 1024, 400000)), 500000);
+  EXPECT_EQ(khz(cluster, schedutil_opp(cluster, 800, 400000)), 400000) << "1000 * 400000 / 1024 = 390625";
+  GovernorState governor(Governor::kSchedutil, cluster, {.frequency_invariant = false});
+  double now_s = 1;
+  for (const std::int64_t expected_khz : {300000, 400000, 500000, 700000, 900000, 1200000, 1500000, 1900000, 2000000}) {
+    EXPECT_EQ(khz(cluster, governor.step(now_s += 0.010, 1024, 1)), expected_khz);
+  }
+  for (const std::int64_t expected_khz : {800000, 300000, 200000, 200000}) {
+    EXPECT_EQ(khz(cluster, governor.step(now_s += 0.010, 300, 0)), expected_khz);
+  }
+}
+
+// sugov_update_single_freq: not down while the cpu has had no idle time since the last look; up at any time. A look
+// that the rate limit cuts off is none: what idled then still counts.
+TEST(Schedutil, OfOneCpuDoesNotGoDownWhileThatIsBusy) {
+  const Cluster cluster = big();
+  GovernorState governor(Governor::kSchedutil, cluster, {.one_cpu = true});
+  EXPECT_EQ(khz(cluster, governor.step(1.00, 512, 1)), 1300000);
+  EXPECT_EQ(khz(cluster, governor.step(1.02, 200, 1)), 1300000);
+  EXPECT_EQ(khz(cluster, governor.step(1.04, 600, 1)), 1500000);
+  EXPECT_EQ(khz(cluster, governor.step(1.044, 200, 0.5)), 1500000) << "within the rate limit";
+  EXPECT_EQ(khz(cluster, governor.step(1.052, 200, 1)), 500000) << "it idled 8 ms ago";
+  EXPECT_EQ(khz(cluster, governor.step(1.072, 100, 1)), 500000);
+  EXPECT_EQ(khz(cluster, governor.step(1.076, 100, 0.9)), 300000);
+  // Policies of several cpus go down as they like.
+  GovernorState shared(Governor::kSchedutil, cluster);
+  shared.step(1.00, 512, 1);
+  EXPECT_EQ(khz(cluster, shared.step(1.02, 200, 1)), 500000);
+}
+
 // od_update: min + load (max - min) / 100, closest operating point, the lower at a tie; above 95 % the top.
 //   50 %: 200 + 900 = 1100.  47 %: 200 + 846 = 1046 -> 1000.  48 %: 1064 -> 1100.  25 %: 650, a tie -> 600.
 //   95 %: 1910 -> 1900.  96 %: 2000.
@@ -215,6 +251,19 @@ TEST(Ondemand, AveragesOverItsSamplingInterval) {
   EXPECT_EQ(khz(cluster, governor.step(0.016, 0, 1.0)), 1100000);
   EXPECT_EQ(khz(cluster, governor.step(0.020, 0, 1.0)), 1100000);
   EXPECT_EQ(khz(cluster, governor.step(0.024, 0, 1.0)), 2000000);
+}
+
+// dbs_update after a rest of more than two intervals without a look (a tickless kernel's): the load before it counts
+// once more, then the true one; 50 ms of rest in windows of 10.
+TEST(Ondemand, WakesUpWithTheLoadBeforeALongRest) {
+  const Cluster cluster = big();
+  GovernorState governor(Governor::kOndemand, cluster);
+  governor.step(1.00, 0, 0);
+  EXPECT_EQ(khz(cluster, governor.step(1.01, 0, 1.0)), 2000000);
+  EXPECT_EQ(khz(cluster, governor.step(1.06, 0, 0)), 2000000) << "100 % once more";
+  EXPECT_EQ(khz(cluster, governor.step(1.11, 0, 0)), 200000);
+  // 20 ms of rest in 25 are not more than two intervals: 20 %, 200 + 360 = 560 -> 600.
+  EXPECT_EQ(khz(cluster, governor.step(1.135, 0, 0.2)), 600000);
 }
 
 // cs_dbs_update: above 80 % up by 5 % of 2000 MHz = 100 MHz, below 20 % down by as much, else nothing.
@@ -250,6 +299,19 @@ TEST(Conservative, RemembersWhatItAskedForBetweenOperatingPoints) {
   EXPECT_EQ(sample(1.0), 400000);
   EXPECT_EQ(sample(0.0), 400000);
   EXPECT_EQ(sample(0.0), 300000);
+}
+
+// After a rest of five intervals the request is five steps lower, before the load (the one before the rest, once more)
+// has its say: ten samples at full load ask for 1200; 1200 - 500 + 100 = 800. Then 800 - 500 - 100 = 200.
+TEST(Conservative, ComesDownByTheIntervalsThatItRested) {
+  const Cluster cluster = big();
+  GovernorState governor(Governor::kConservative, cluster);
+  double now_s = 1;
+  governor.step(now_s, 0, 0);
+  for (int i = 0; i < 10; ++i) governor.step(now_s += 0.01, 0, 1.0);
+  ASSERT_EQ(khz(cluster, governor.present()), 1200000);
+  EXPECT_EQ(khz(cluster, governor.step(now_s += 0.05, 0, 0)), 800000);
+  EXPECT_EQ(khz(cluster, governor.step(now_s += 0.05, 0, 0)), 200000);
 }
 
 TEST(FixedGovernors, StayAtTheirEnd) {
