@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs the tests.
-#   scripts/test.sh          release build, every test
+#   scripts/test.sh          release build, every test; on a stock kernel in QEMU (docs/kernel-tests.md) where its packages
+#                            can be had
 #   scripts/test.sh --ci     the same, then ThreadSanitizer and AddressSanitizer on the build without libtorch, a
 #                            minute of fuzzing where clang has libFuzzer
 #   scripts/test.sh --all    the same, then the builds for arm64 and armhf under qemu-user (scripts/cross.sh) where their
@@ -72,6 +73,14 @@ build() {
 under=()
 build release
 run release
+
+# Sensors, actuators and the closed loop on a real kernel, with the programs of the build without libtorch.
+if [[ $(uname -m) == x86_64 ]] && scripts/install-deps.sh kernel >/dev/null 2>&1 && tests/kernel/fetch-kernel.sh build/kernel-image; then
+  build notorch --target kernel_tests
+  run notorch --tests-regex '^kernel\.'
+else
+  echo "== kernel tests skipped: QEMU or a Debian kernel cannot be had here (scripts/install-deps.sh kernel says why)"
+fi
 
 if [[ $mode != release ]]; then
   # Threads: what has threads of its own and needs no libtorch, which TSan cannot see into. GCC 12's TSan wants the

@@ -24,6 +24,7 @@ const std::string kProfile = "/tmp/measured.csv";
 const std::string kPolicy = "/tmp/thermostat.policy";
 const std::string kPlantLog = "/tmp/plant.csv";
 constexpr int kRequests = 320;
+constexpr double kUpdate_s = 0.2816;  // of the plant's INA226
 
 /// Above these temperatures the policy takes one point less.
 constexpr std::array kSteps_c{38.0, 40.0, 42.0, 44.0};
@@ -106,18 +107,32 @@ class PlantLog {
       std::replace(line.begin(), line.end(), ',', ' ');
       std::istringstream words(line);
       for (double& value : v) words >> value;
-      if (words) rows_.push_back({v[0], v[1], v[3]});
+      if (words) rows_.push_back({v[0], v[1], v[2], v[3]});
     }
   }
   std::size_t size() const { return rows_.size(); }
   double energy_j(double time_s) const {
     for (std::size_t i = 1; i < rows_.size(); ++i) {
-      const auto& [t0, e0, c0] = rows_[i - 1];
-      const auto& [t1, e1, c1] = rows_[i];
-      if (time_s >= t0 && time_s <= t1) return e0 + (e1 - e0) * (time_s - t0) / (t1 - t0);
+      const Row &before = rows_[i - 1], &after = rows_[i];
+      if (time_s < before.time_s || time_s > after.time_s) continue;
+      const double share = (time_s - before.time_s) / (after.time_s - before.time_s);
+      return before.energy_j + (after.energy_j - before.energy_j) * share;
     }
     ADD_FAILURE() << "the plant's log does not reach over " << time_s;
     return 0;
+  }
+  /// By how much a reading may be wrong because the machine outside held the plant up: while an update is late, its
+  /// chip shows an old value, which is off by half the range of the powers at most. As a share of the energy; 0 on
+  /// time.
+  double held_up(double begin_s, double end_s) const {
+    double late_s = 0, lowest_w = 1e9, highest_w = 0;
+    for (std::size_t i = 1; i < rows_.size(); ++i) {
+      if (rows_[i].time_s < begin_s || rows_[i].time_s > end_s) continue;
+      late_s += std::max(0.0, rows_[i].time_s - rows_[i - 1].time_s - 1.25 * kUpdate_s);
+      lowest_w = std::min(lowest_w, rows_[i].power_w);
+      highest_w = std::max(highest_w, rows_[i].power_w);
+    }
+    return late_s * (highest_w - lowest_w) / 2 / (energy_j(end_s) - energy_j(begin_s));
   }
   double highest_c() const {
     double highest = 0;
@@ -127,7 +142,7 @@ class PlantLog {
 
  private:
   struct Row {
-    double time_s, energy_j, temperature_c;
+    double time_s, energy_j, power_w, temperature_c;
   };
   std::vector<Row> rows_;
 };
@@ -184,7 +199,6 @@ TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
                 "synthetic", "--json", "--quiet", "--timeout", "60"});
   // Meanwhile: what the policy took, beside the temperature that it may have seen.
   int looks = 0, near = 0;
-  std::map<std::int64_t, int> taken;
   protocol::MetricsAnswer now;
   const bool served = wait_for(
       [&] {
@@ -196,7 +210,6 @@ TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
           const auto at = std::find(kBigKhz.begin(), kBigKhz.end(), now.freq_khz) - kBigKhz.begin();
           ++looks;
           near += std::abs(at - static_cast<std::ptrdiff_t>(expected)) <= 1 ? 1 : 0;
-          ++taken[now.freq_khz];
         }
         return now.offered >= kRequests && now.served + now.rejected >= kRequests;
       },
@@ -219,10 +232,13 @@ TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
   const PlantLog log;
   const double reins_j = now.energy_j.value_or(0) - begin_j;
   const double plant_j = log.energy_j(end_s) - log.energy_j(begin_s);
-  std::printf("%llu decisions in %.1f s, %llu switches; energy %.4f J by Reins, %.4f J by the plant (%+.3f %%)\n",
-              static_cast<unsigned long long>(now.decisions), end_s - begin_s,
-              static_cast<unsigned long long>(now.switches), reins_j, plant_j, 100 * (reins_j / plant_j - 1));
-  EXPECT_NEAR(reins_j / plant_j, 1, 0.01);
+  const double held_up = log.held_up(begin_s, end_s);
+  std::printf(
+      "%llu decisions in %.1f s, %llu switches; energy %.4f J by Reins, %.4f J by the plant (%+.3f %%); held up: %.3f "
+      "%%\n",
+      static_cast<unsigned long long>(now.decisions), end_s - begin_s, static_cast<unsigned long long>(now.switches),
+      reins_j, plant_j, 100 * (reins_j / plant_j - 1), 100 * held_up);
+  EXPECT_NEAR(reins_j / plant_j, 1, 0.01 + held_up);
 
   // Both policies were moved, and the kernel itself says so; the big one over at least three of its points.
   std::string used;
@@ -240,7 +256,6 @@ TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
               used.c_str(), log.highest_c(), near, looks);
   EXPECT_GE(big_points, 3);
   EXPECT_GE(little_points, 2);
-  EXPECT_GE(taken.size(), 2U);
   ASSERT_GT(looks, 20);
   EXPECT_GE(near, looks * 9 / 10) << "the temperature that the plant sets decides the frequency";
 }

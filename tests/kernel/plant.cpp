@@ -20,8 +20,8 @@ namespace {
 
 using namespace reins;
 
-// The INA226 averages over its conversions: 128 of current and voltage, 1.1 ms each, are one update of its registers. The
-// frequency is looked at within it.
+// The INA226 averages over its conversions: 128 of current and voltage, 1.1 ms each, are one update of its registers.
+// The frequency is looked at within it.
 constexpr double kWindow_s = 0.2816;
 constexpr int kLooks = 28;
 constexpr double kHertz = 100;  // of /proc/stat
