@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "boards/by_name.hpp"
 #include "core/file.hpp"
 #include "core/toml.hpp"
 
@@ -44,20 +45,6 @@ Status check_name(const TomlTable& table, std::string_view key, std::string_view
 template <typename T>
 bool named(const std::vector<T>& items, std::string_view name) {
   return std::any_of(items.begin(), items.end(), [&](const T& item) { return item.name == name; });
-}
-
-template <typename T>
-std::size_t index_of(const std::vector<T>& items, std::string_view name) {
-  std::size_t i = 0;
-  while (i < items.size() && items[i].name != name) ++i;
-  return i;
-}
-
-template <typename T>
-std::string names_of(const std::vector<T>& items) {
-  std::string text;
-  for (const T& item : items) text += (text.empty() ? "" : ", ") + item.name;
-  return text;
 }
 
 Status read_opps(const TomlTable& table, Cluster& cluster) {

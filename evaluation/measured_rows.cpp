@@ -5,6 +5,8 @@
 #include <cmath>
 #include <set>
 
+#include "boards/by_name.hpp"
+
 namespace reins::evaluation {
 namespace {
 
@@ -103,20 +105,6 @@ class Columns {
   std::map<std::string, std::pair<std::string, double>> found_;
 };
 
-template <typename T>
-std::size_t index_of(const std::vector<T>& items, std::string_view name) {
-  std::size_t i = 0;
-  while (i < items.size() && items[i].name != name) ++i;
-  return i;
-}
-
-template <typename T>
-std::string names_of(const std::vector<T>& items) {
-  std::string text;
-  for (const T& item : items) text += (text.empty() ? "" : ", ") + item.name;
-  return text;
-}
-
 Result<bool> wanted(const CsvTable& table, std::size_t row, const RowOptions& options) {
   for (const auto& [column, text] : options.where) {
     REINS_ASSIGN(const std::string_view cell, table.text(row, column));
@@ -178,20 +166,21 @@ struct Reader {
     row.place = table.place(r);
     REINS_ASSIGN(std::string mapping, columns.text(table, r, "mapping"));
     if (mapping.empty()) mapping = options.mapping;
-    const std::size_t m = index_of(board.mappings, mapping);
+    const std::size_t m = boards::index_of(board.mappings, mapping);
     if (m == board.mappings.size()) {
       return fail(ErrorKind::kMismatch,
                   mapping.empty() ? "no mapping is named" : "board " + board.name + " has no mapping '" + mapping + "'",
-                  row.place, "its mappings are " + names_of(board.mappings) + "; --mapping names that of all rows");
+                  row.place,
+                  "its mappings are " + boards::names_of(board.mappings) + "; --mapping names that of all rows");
     }
     row.mapping = MappingId(m);
     REINS_ASSIGN(std::string rail, columns.text(table, r, "rail"));
     if (rail.empty()) rail = options.rail;
     if (!rail.empty()) {
-      row.rail = index_of(board.rails, rail);
+      row.rail = boards::index_of(board.rails, rail);
       if (*row.rail == board.rails.size()) {
         return fail(ErrorKind::kMismatch, "board " + board.name + " has no rail '" + rail + "'", row.place,
-                    "its rails are " + names_of(board.rails));
+                    "its rails are " + boards::names_of(board.rails));
       }
     }
     REINS_ASSIGN(const auto freq_khz, columns.number(table, r, "freq", 0, false));
