@@ -62,7 +62,7 @@ struct StatusAnswer {
 struct MetricsAnswer {
   std::uint64_t offered = 0, served = 0, missed = 0, rejected = 0;
   std::uint64_t decisions = 0, switches = 0, shield_interventions = 0;
-  double switches_per_s = 0;       ///< changes of operating point or mapping over the last ten seconds
+  double switches_per_s = 0;            ///< changes of operating point or mapping over the last ten seconds
   std::uint64_t grown = 0;              ///< requests answered at a higher level than they were started at
   std::uint64_t malformed = 0;          ///< messages answered with a fault, overload aside
   std::uint64_t sensor_failures = 0;    ///< times a sensor turned from measuring to failing, stale or stuck
