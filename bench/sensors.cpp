@@ -18,6 +18,7 @@
 #include "core/clock.hpp"
 #include "core/stats.hpp"
 #include "sensors/catalogue.hpp"
+#include "sensors/host.hpp"
 
 namespace {
 
@@ -152,7 +153,7 @@ double measure(const char* title, const boards::Board& board, const std::filesys
 int run(int rounds, double pace_s) {
   std::printf("# bench_sensors --rounds %d --pace %g: %s\n", rounds, pace_s, bench::machine_line().c_str());
   const IdleThreads others;
-  const boards::Board host = bench::must(boards::discover_host("/", true));
+  const boards::Board host = bench::must(sensors::discover_board("/", true));
   const double here_us = measure("this machine's /sys and /proc:", host, "/", rounds, pace_s, [](int) {});
   testing::SysTree tree;
   const boards::Board nano = bench::must(boards::find_board("jetson-nano", REINS_SOURCE_DIR "/boards"));
