@@ -237,15 +237,11 @@ bool LivePlant::poll_telemetry(double now_s, Telemetry& out) {
 void LivePlant::look_for_others(double now_s) {
   looked_s_ = now_s;
   held_ = 0;
-  others_.clear();
   for (std::size_t c = 0; c < board_.clusters.size() && c < policies::kMaxClusters; ++c) {
     const auto foreign = actuators_.look(ClusterId(c));
     if (!foreign.has_value() || !foreign->taken) continue;
     held_ |= std::uint32_t{1} << c;
     in_force_khz_[c].reset();
-    others_ += (others_.empty() ? "" : "; ") + board_.clusters[c].name +
-               ": another program set the governor or the minimum (governor now " +
-               std::string(foreign->governor.text()) + "); it is left alone until they are given back";
   }
 }
 
@@ -253,7 +249,13 @@ PlantReport LivePlant::report() {
   PlantReport report;
   report.adjusted_settings = adjusted_;
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
-    if (const auto foreign = actuators_.foreign(ClusterId(c))) report.foreign_changes += foreign->changes;
+    const auto foreign = actuators_.foreign(ClusterId(c));
+    if (!foreign.has_value()) continue;
+    report.foreign_changes += foreign->changes;
+    if (!foreign->taken) continue;
+    report.warning += (report.warning.empty() ? "" : "; ") + board_.clusters[c].name +
+                      ": another program set the governor or the minimum (governor now " +
+                      std::string(foreign->governor.text()) + "); it is left alone until they are given back";
   }
   if (used_.valid()) report.freq_khz = in_force_khz_[used_.index()];
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -264,8 +266,7 @@ PlantReport LivePlant::report() {
   report.energy_j = energy_j_;
   report.energy_ci_j = energy_ci_j_;
   report.sensor_failures = sensor_failures_;
-  report.warning = others_;
-  if (!amiss_.empty()) report.warning += (others_.empty() ? "" : "; ") + amiss_;
+  if (!amiss_.empty()) report.warning += (report.warning.empty() ? "" : "; ") + amiss_;
   return report;
 }
 

@@ -112,7 +112,6 @@ class LivePlant final : public Plant {
   std::uint64_t adjusted_ = 0;
   double looked_s_ = 0;
   std::uint32_t held_ = 0;  // a bit per cluster that another program has
-  std::string others_;      // what they did, in one line
 
   std::atomic<std::uint64_t> load_changes_ = 0;  // settings put in force and inferences begun
 

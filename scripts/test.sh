@@ -31,6 +31,8 @@ expected_skips=13
 jobs=$(nproc)
 passed=0 failed=0 skipped=0
 broken=()
+said=$(mktemp)  # what the failed tests printed
+trap 'rm -f "$said"' EXIT
 
 scripts/install-deps.sh test
 
@@ -55,6 +57,12 @@ count() {
   attribute() { grep -oE "$1=\"[0-9]+\"" "$report" | head -n 1 | tr -dc 0-9; }
   local of_all of_failed of_skipped
   of_all=$(attribute tests) of_failed=$(attribute failures) of_skipped=$(attribute skipped)
+  if ((of_failed > 0)); then
+    # Said again at the end, where it is looked for.
+    while read -r name; do broken+=("failed in build/$1: $name"); done < <(
+      grep -oE '<testcase name="[^"]*".* status="fail"' "$report" | sed 's/^<testcase name="//; s/".*//')
+    awk '/<testcase /{keep = / status="fail"/} keep' "$report" >>"$said"
+  fi
   failed=$((failed + of_failed)) skipped=$((skipped + of_skipped))
   passed=$((passed + of_all - of_failed - of_skipped))
   if ((of_skipped > may)); then
@@ -122,6 +130,7 @@ if [[ $mode == all ]]; then
   run asan
 fi
 
+head -n 80 "$said" >&2
 for line in "${broken[@]}"; do echo "test.sh: $line" >&2; done
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && ${#broken[@]} == 0))

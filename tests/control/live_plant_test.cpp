@@ -319,6 +319,18 @@ TEST(LivePlant, LeavesAClusterToAnotherProgramUntilItIsGivenBack) {
   EXPECT_EQ(plant->report().foreign_changes, 1U);
 }
 
+TEST(LivePlant, CountsAForeignChangeAndSaysItInTheSameReport) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 3)));
+  world.put(1, "scaling_governor", "performance");
+  ASSERT_OK(plant->apply(act(2, 0, 4))) << "no telemetry is asked for in between";
+  const PlantReport report = plant->report();
+  EXPECT_EQ(report.foreign_changes, 1U);
+  EXPECT_THAT(report.warning,
+              HasSubstr("big: another program set the governor or the minimum (governor now performance)"));
+}
+
 TEST(LivePlant, PutsNothingBackOverWhatAnotherProgramChose) {
   LiveWorld world;
   const auto plant = world.plant();

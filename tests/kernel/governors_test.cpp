@@ -8,6 +8,7 @@
 #include <atomic>
 #include <map>
 #include <thread>
+#include <utility>
 
 #include "core/clock.hpp"
 #include "tests/kernel/fixture.hpp"
@@ -29,6 +30,7 @@ struct Recording {
   double begin_s = 0, end_s = 0;
   std::vector<Span> busy;       ///< of the processor: when the pattern's thread computed
   std::vector<Change> changes;  ///< as scaling_cur_freq showed them
+  double held_up_s = 0;         ///< how long the pattern was kept from working, or from waking up
 };
 
 /// A stretch of the pattern: every `period_s`, `share` of it at work.
@@ -51,6 +53,9 @@ void sleep_until(double time_s) {
   while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) continue;
 }
 
+/// A pause that is no doing of the guest's.
+constexpr double kHeldUp_s = 0.002;
+
 /// The pattern on cpu 0 (the big policy), looked at from cpu 1. What is recorded is what happened, not what was meant:
 /// a guest that a busy machine holds up works and rests longer than asked for.
 Recording record() {
@@ -66,7 +71,10 @@ Recording record() {
       while (next_s < until_s) {
         const double begin_s = clock.now_s();
         double now_s = begin_s;
-        while (now_s < begin_s + stretch.share * stretch.period_s) now_s = clock.now_s();
+        while (now_s < begin_s + stretch.share * stretch.period_s) {
+          const double before_s = std::exchange(now_s, clock.now_s());
+          if (now_s - before_s > kHeldUp_s) run.held_up_s += now_s - before_s;
+        }
         // Work that meets the work before it: no sleep lies between them.
         if (!run.busy.empty() && begin_s - run.busy.back().end_s < 1e-4) {
           run.busy.back().end_s = now_s;
@@ -74,7 +82,11 @@ Recording record() {
           run.busy.push_back({begin_s, now_s});
         }
         next_s = std::max(next_s + stretch.period_s, now_s);
-        if (next_s > now_s) sleep_until(next_s);
+        if (next_s > now_s) {
+          sleep_until(next_s);
+          const double late_s = clock.now_s() - next_s;
+          if (late_s > kHeldUp_s) run.held_up_s += late_s;
+        }
       }
     }
     run.end_s = clock.now_s();
@@ -160,6 +172,21 @@ double mean_mhz(const std::map<std::int64_t, double>& shares) {
   return sum;
 }
 
+/// A recording that the machine outside left alone, or of some the one that it disturbed least. From the lowest point
+/// each time, as boards::GovernorState begins.
+Recording record_undisturbed(const std::string& governor) {
+  constexpr double kGood_s = 0.15;
+  Recording best;
+  for (int again = 0; again < 4 && (again == 0 || best.held_up_s > kGood_s); ++again) {
+    EXPECT_EQ(put(kBigPolicy + "/scaling_governor", "powersave"), 0);
+    EXPECT_EQ(put(kBigPolicy + "/scaling_governor", governor), 0);
+    Recording run = record();
+    std::printf("%s: held up for %.3f of %.1f s\n", governor.c_str(), run.held_up_s, run.end_s - run.begin_s);
+    if (again == 0 || run.held_up_s < best.held_up_s) best = std::move(run);
+  }
+  return best;
+}
+
 class Governors : public OnTheKernel, public ::testing::WithParamInterface<Governor> {};
 
 // Compared is the frequency at which the pattern's work was done, as a share of its time per point and as a mean;
@@ -168,10 +195,7 @@ class Governors : public OnTheKernel, public ::testing::WithParamInterface<Gover
 // period.
 TEST_P(Governors, ChooseAsTheKernelsDo) {
   const std::string name(boards::name_of(GetParam()));
-  // From the lowest point, as boards::GovernorState begins.
-  ASSERT_EQ(put(kBigPolicy + "/scaling_governor", "powersave"), 0);
-  ASSERT_EQ(put(kBigPolicy + "/scaling_governor", name), 0);
-  const Recording run = record();
+  const Recording run = record_undisturbed(name);
   ASSERT_FALSE(run.changes.empty());
   const auto emulated = replay(GetParam(), board_.clusters[0], run, Ticks::kAtWork);
   const auto ticking = replay(GetParam(), board_.clusters[0], run, Ticks::kAlways);
