@@ -136,7 +136,7 @@ ObservationBuilder::ObservationBuilder(const boards::Board& board, const policie
     for (std::size_t k = 0; k < rungs(space, m); ++k) {
       const std::size_t point = rung(space, m, k);
       add("keeps." + slot.name + "." + std::to_string(point + 1), "1",
-          "(pace / profiled latency at this point - 0.98) / 0.12, clamped to 0..1: as a ladder, so that a sharp edge "
+          "(pace / profiled latency at this point - 0.97) / 0.08, clamped to 0..1: as a ladder, so that a sharp edge "
           "between two points is easily learnt");
       // A point without a rung of its own has the next slower one's: what that keeps, it keeps.
       for (std::size_t o = point; o < space.opps(MappingId(m)); ++o)
@@ -254,7 +254,7 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
     out.put(facts.slack_s ? clamped((slack_s / latency_s(reached) - 1) * 4, -1, 1.5) : 1.5F);
     for (std::size_t k = 0; k < rungs(space_, m); ++k) {
       const auto opp = static_cast<std::int32_t>(rung(space_, m, k));
-      out.put(opp > highest ? 0.0F : facts.slack_s ? clamped((pace_s / latency_s(opp) - 0.98) / 0.12, 0, 1) : 1.0F);
+      out.put(opp > highest ? 0.0F : facts.slack_s ? clamped((pace_s / latency_s(opp) - 0.97) / 0.08, 0, 1) : 1.0F);
     }
     if (profile_.has_energy()) {
       const policies::ProfilePoint* point = profile_.at(facts.floor_level, MappingId(m), OppId(reached));

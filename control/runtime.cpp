@@ -24,6 +24,7 @@ Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space,
       builder_(board, space, profile),
       shield_(board, space, profile, config.shield),
       energy_(config.energy),
+      raise_at_s_(kNever),
       park_at_s_(kNever) {
   config_.queue_limit = std::max<std::size_t>(config_.queue_limit, 1);
   queue_.reserve(config_.queue_limit);
@@ -55,6 +56,11 @@ void Runtime::settle(double now_s) noexcept {
   }
   energy_.pass(now_s - settled_s_, present_power_w());
   settled_s_ = std::max(settled_s_, now_s);
+}
+
+std::optional<double> Runtime::gap_variation() const noexcept {
+  if (gaps_ < 2 || gap_mean_s_ <= 0) return std::nullopt;
+  return std::sqrt(std::max(0.0, gap_square_s2_ / (gap_mean_s_ * gap_mean_s_) - 1));
 }
 
 void Runtime::arrive(double now_s, const Request& request, Effects& effects) noexcept {
@@ -102,6 +108,7 @@ void Runtime::arrive(double now_s, const Request& request, Effects& effects) noe
 }
 
 void Runtime::progress(double now_s, LevelId level) noexcept {
+  if (now_s <= done_at_s_) return;
   const policies::ProfilePoint* point = profile_.at(level, applied_.mapping, applied_.opp);
   if (point != nullptr && point->latency_s > 0) done_ += (now_s - done_at_s_) / point->latency_s;
   done_at_s_ = now_s;
@@ -112,21 +119,41 @@ void Runtime::hurry(double now_s, std::uint64_t joined, Effects& effects) noexce
   progress(now_s, level_);
   const auto slack_s = [now_s](const Request& request) { return request.deadline_s.value_or(kNever) - now_s; };
   slacks_.assign(1, slack_s(running_.request));
+  const double sure_gap_s = std::max(0.0, 1 - 2 * gap_variation().value_or(1)) * long_gap_s_;
   for (std::size_t i = 0; i + lost_ < queue_.size(); ++i) {
     slacks_.push_back(slack_s(waiting(i)));
-    // Who joins seldom comes alone: room for one more like it.
-    if (waiting(i).id == joined) slacks_.push_back(slacks_.back());
+    // Who joins seldom comes alone: room for one more like it, which comes at once unless the gaps are regular.
+    if (waiting(i).id == joined) slacks_.push_back(slacks_.back() + sure_gap_s);
   }
-  const double left = std::max(0.0, part_ - (done_ - part_began_) / slow_down_);
   policies::Action running = applied_;
   running.level = level_;
-  const OppId opp = shield_.hurry(observation_.facts, running, left, slacks_);
+  const OppId opp = shield_.hurry(observation_.facts, running, left(), slacks_);
   if (opp == applied_.opp) return;
+  raise(now_s, opp, effects);
+}
+
+double Runtime::left() const noexcept { return std::max(0.0, part_ - (done_ - part_began_) / slow_down_); }
+
+void Runtime::plan_raise(double now_s) noexcept {
+  raise_at_s_ = kNever;
+  if (!running_.request.deadline_s.has_value()) return;
+  const double from_s = std::max(now_s, done_at_s_);
+  policies::Action running = applied_;
+  running.level = level_;
+  const auto planned = shield_.rescue(observation_.facts, running, left(), *running_.request.deadline_s - from_s);
+  if (!planned.has_value()) return;
+  raise_at_s_ = from_s + planned->wait_s;
+  raise_to_ = planned->opp;
+}
+
+void Runtime::raise(double now_s, OppId opp, Effects& effects) noexcept {
+  progress(now_s + board_.cluster_of(applied_.mapping).switch_s, level_);  // until the new point is in force
   ++counters_.shield_interventions;
   ++counters_.switches;
   last_switch_s_ = now_s;
   applied_.opp = running_.applied.opp = opp;
   effects.add(EffectKind::kApply).action = applied_;
+  plan_raise(now_s);
 }
 
 void Runtime::sensed(double now_s, const Telemetry& telemetry) noexcept {
@@ -173,9 +200,7 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
   }
   facts.rate_hz = rate_hz_;
   if (gaps_ > 0) facts.mean_gap_s = long_gap_s_;
-  if (gaps_ >= 2 && gap_mean_s_ > 0) {
-    facts.gap_variation = std::sqrt(std::max(0.0, gap_square_s2_ / (gap_mean_s_ * gap_mean_s_) - 1));
-  }
+  facts.gap_variation = gap_variation();
   facts.since_arrival_s = last_arrival_s_.has_value() ? now_s - *last_arrival_s_ : 0;
   facts.last_latency_s = last_latency_s_;
   facts.last_energy_j = last_energy_j_;
@@ -246,10 +271,12 @@ void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t 
   part_ = 1;
   part_began_ = 0;
   done_ = 0;
-  done_at_s_ = now_s;
+  // Before that nothing is done.
+  done_at_s_ = now_s + (moved ? board_.migration_s : 0) + (retuned ? board_.cluster_of(action.mapping).switch_s : 0);
   queue_.pop_back();
   lost_ = std::min(lost_, queue_.size());
   energy_at_start_j_ = energy_.total_j();
+  plan_raise(now_s);
 
   effects.add(EffectKind::kApply).action = action;
   Effect& start = effects.add(EffectKind::kStart);
@@ -293,6 +320,7 @@ void Runtime::grow(double now_s, Effects& effects) noexcept {
   done_ *= share;
   part_began_ = done_;
   part_ = 1 - share;
+  plan_raise(now_s);
   Effect& effect = effects.add(EffectKind::kGrow);
   effect.action = applied_;
   effect.action.level = level_;
@@ -306,6 +334,7 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
     grow(now_s, effects);
     return;
   }
+  raise_at_s_ = kNever;
   const bool as_asked = level == level_ || part_ >= 1;
   level_ = level;
   busy_ = false;
@@ -341,6 +370,13 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
 }
 
 void Runtime::advance(double now_s, Effects& effects) noexcept {
+  if (busy_ && now_s + 1e-12 >= raise_at_s_) {
+    settle(now_s);
+    progress(now_s, level_);
+    raise_at_s_ = kNever;
+    raise(now_s, raise_to_, effects);
+    return;
+  }
   if (now_s + 1e-12 < park_at_s_ || busy_ || deciding_) return;
   settle(now_s);
   park_at_s_ = kNever;
@@ -351,6 +387,6 @@ void Runtime::advance(double now_s, Effects& effects) noexcept {
   effects.add(EffectKind::kPark).action = applied_;
 }
 
-double Runtime::next_event_s() const noexcept { return park_at_s_; }
+double Runtime::next_event_s() const noexcept { return std::min(park_at_s_, raise_at_s_); }
 
 }  // namespace reins::control

@@ -87,7 +87,13 @@ class Runtime {
   /// Those due before `soonest_s` go behind those that can still be kept.
   void put_lost_last(double soonest_s) noexcept;
   /// `joined` has come behind the inference under way: raises its operating point where they need it.
+  /// Coefficient of variation of the gaps between requests; absent before the third request.
+  std::optional<double> gap_variation() const noexcept;
   void hurry(double now_s, std::uint64_t joined, Effects& effects) noexcept;
+  /// Plans the raise without which the inference under way would be late.
+  void plan_raise(double now_s) noexcept;
+  double left() const noexcept;
+  void raise(double now_s, OppId opp, Effects& effects) noexcept;
   /// Brings `done_` up to `now_s`.
   void progress(double now_s, LevelId level) noexcept;
   /// True where the inference that has ended at `level` is to go on to the next one.
@@ -116,6 +122,8 @@ class Runtime {
   double done_ = 0, done_at_s_ = 0;   // of the inference under way, as if the slow-down were 1; as of then
   double part_ = 1, part_began_ = 0;  // what runs now: its share of the inference at level_, and done_ when it began
   std::vector<double> slacks_;        // of it and those behind it
+  double raise_at_s_;                 // when it goes to raise_to_; infinity: not planned
+  OppId raise_to_;
   double energy_at_start_j_ = 0;
   double settled_s_ = 0;
   bool started_ = false;

@@ -17,7 +17,7 @@ struct Knob {
   void (*set)(RuntimeConfig&, double);
 };
 
-constexpr std::array<Knob, 17> kKnobs{{
+constexpr std::array<Knob, 19> kKnobs{{
     {"queue_limit", 1, 256, [](const RuntimeConfig& c) { return static_cast<double>(c.queue_limit); },
      [](RuntimeConfig& c, double v) { c.queue_limit = static_cast<std::size_t>(v); }},
     {"park_delay_s", 0, 10, [](const RuntimeConfig& c) { return c.park_delay_s; },
@@ -46,6 +46,10 @@ constexpr std::array<Knob, 17> kKnobs{{
      [](RuntimeConfig& c, double v) { c.shield.thermal_margin_c = v; }},
     {"shield.dwell_s", 0, 10, [](const RuntimeConfig& c) { return c.shield.dwell_s; },
      [](RuntimeConfig& c, double v) { c.shield.dwell_s = v; }},
+    {"shield.rescue", 0, 1, [](const RuntimeConfig& c) { return c.shield.rescue ? 1.0 : 0.0; },
+     [](RuntimeConfig& c, double v) { c.shield.rescue = v != 0; }},
+    {"shield.start_margin", -0.5, 1, [](const RuntimeConfig& c) { return c.shield.start_margin; },
+     [](RuntimeConfig& c, double v) { c.shield.start_margin = v; }},
     {"shield.hurry", 0, 1, [](const RuntimeConfig& c) { return c.shield.hurry ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.shield.hurry = v != 0; }},
     {"energy.updates_per_window", 1, 100,

@@ -28,6 +28,13 @@ double Shield::predicted_s(const policies::Situation& facts, MappingId mapping, 
   return seconds + board_.cluster_of(mapping).switch_s;
 }
 
+double Shield::start_s(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
+  const double safe_s = predicted_s(facts, m, l, o);
+  const policies::ProfilePoint* point = profile_.at(l, m, o);
+  if (!rescues() || point == nullptr) return safe_s;
+  return safe_s - point->latency_s * facts.slow_down * (config_.latency_margin - config_.start_margin);
+}
+
 double Shield::mean_power_w(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
   const policies::ProfilePoint* point = profile_.at(l, m, o);
   if (point == nullptr || !point->power_w.has_value()) return 0;
@@ -52,11 +59,15 @@ bool Shield::within_power(const policies::Situation& facts, MappingId m, LevelId
 }
 
 bool Shield::in_time(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
-  return !facts.slack_s.has_value() || predicted_s(facts, m, l, o) <= *facts.slack_s;
+  if (!facts.slack_s.has_value() || predicted_s(facts, m, l, o) <= *facts.slack_s) return true;
+  if (!rescues() || start_s(facts, m, l, o) > *facts.slack_s) return false;
+  // A start that a raise can save.
+  const OppId top = highest(facts, m);
+  return o < top && predicted_s(facts, m, l, top) + board_.cluster_of(m).switch_s <= *facts.slack_s;
 }
 
 bool Shield::keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
-  return facts.queue_depth == 0 || !facts.pace_s.has_value() || predicted_s(facts, m, l, o) <= *facts.pace_s;
+  return facts.queue_depth == 0 || !facts.pace_s.has_value() || start_s(facts, m, l, o) <= *facts.pace_s;
 }
 
 bool Shield::in_budget(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
@@ -78,7 +89,7 @@ bool Shield::allows(const policies::Situation& facts, MappingId mapping, LevelId
 
 Admission Shield::admit(const policies::Observation& observation, const policies::Action& wanted,
                         double since_change_s) const noexcept {
-  if (!config_.enabled || wanted.governor.has_value() || wanted.kernel_placed) return {wanted, false};
+  if (!config_.enabled || !config_.admission || wanted.governor.has_value() || wanted.kernel_placed) return {wanted, false};
   const policies::Situation& facts = observation.facts;
   const policies::ActionMask& mask = observation.mask;
   policies::Action action = wanted;
@@ -147,7 +158,6 @@ OppId Shield::hurry(const policies::Situation& facts, const policies::Action& ac
   if (!config_.enabled || !config_.hurry || action.governor.has_value() || action.kernel_placed) return action.opp;
   const double factor = facts.slow_down * (1 + config_.latency_margin);
   const double switch_s = board_.cluster_of(action.mapping).switch_s;
-  const auto grave = [&](OppId opp) { return broken(facts, action.mapping, action.level, opp) & (kHot | kOverPower); };
   const auto keeps = [&](OppId opp) {
     const policies::ProfilePoint* own = profile_.at(action.level, action.mapping, opp);
     const policies::ProfilePoint* next = profile_.at(facts.floor_level, action.mapping, opp);
@@ -159,12 +169,44 @@ OppId Shield::hurry(const policies::Situation& facts, const policies::Action& ac
     }
     return true;
   };
-  OppId highest(std::min<std::int32_t>(facts.cap[space_.mappings[action.mapping.index()].cluster.index()],
-                                       static_cast<std::int32_t>(space_.opps(action.mapping)) - 1));
-  while (highest > action.opp && grave(highest) > grave(action.opp)) highest = OppId(highest.value - 1);
+  const OppId top = highest(facts, action);
   OppId opp = action.opp;
-  while (opp < highest && !keeps(opp)) opp = OppId(opp.value + 1);
+  while (opp < top && !keeps(opp)) opp = OppId(opp.value + 1);
   return opp;
+}
+
+OppId Shield::highest(const policies::Situation& facts, MappingId mapping) const noexcept {
+  return OppId(std::min<std::int32_t>(facts.cap[space_.mappings[mapping.index()].cluster.index()],
+                                      static_cast<std::int32_t>(space_.opps(mapping)) - 1));
+}
+
+OppId Shield::highest(const policies::Situation& facts, const policies::Action& action) const noexcept {
+  const auto grave = [&](OppId opp) {
+    return (cool(facts, action.mapping, action.level, opp) ? 0U : kHot) |
+           (within_power(facts, action.mapping, action.level, opp) ? 0U : kOverPower);
+  };
+  OppId top = highest(facts, action.mapping);
+  while (top > action.opp && grave(top) > grave(action.opp)) top = OppId(top.value - 1);
+  return top;
+}
+
+std::optional<Shield::Raise> Shield::rescue(const policies::Situation& facts, const policies::Action& action,
+                                            double left, double slack_s) const noexcept {
+  if (!config_.enabled || !rescues() || action.governor.has_value() || action.kernel_placed) return std::nullopt;
+  const double switch_s = board_.cluster_of(action.mapping).switch_s;
+  const policies::ProfilePoint* own = profile_.at(action.level, action.mapping, action.opp);
+  const OppId top = highest(facts, action);
+  if (own == nullptr || top <= action.opp) return std::nullopt;
+  const policies::ProfilePoint* fastest = profile_.at(action.level, action.mapping, top);
+  if (fastest == nullptr || fastest->latency_s >= own->latency_s) return std::nullopt;
+  const double own_s = own->latency_s * facts.slow_down, top_s = fastest->latency_s * facts.slow_down;
+  // Running on for x, until the top is in force: x + (left - x / own) top = slack.
+  const auto wait_s = [&](double margin) {
+    return (slack_s - left * top_s * (1 + margin)) / (1 - top_s / own_s) - switch_s;
+  };
+  const double last_s = wait_s(config_.latency_margin);
+  if (wait_s(0) < 0 || last_s >= left * own_s * (1 + config_.latency_margin)) return std::nullopt;
+  return Raise{std::max(0.0, last_s), top};
 }
 
 }  // namespace reins::control

@@ -36,7 +36,7 @@ struct EnvConfig {
   double capped = 0.04;  ///< share with a limit on each cluster's operating point, from half of them up to none. 0..1
   double blind = 0.03;   ///< share without thermometer and count of others' load. 0..1
   double shield_off =
-      0.5;  ///< share without the shield: where a policy learns what the shield would have spared it. 0..1
+      0.5;  ///< share in which the shield changes no decision: where a policy learns what it would have spared it. 0..1
   RewardConfig reward;
   control::RuntimeConfig runtime;
 

@@ -27,7 +27,7 @@ struct BoardConditions {
   std::uint64_t seed = 1;
   bool blind = false;  ///< thermometer and the count of others' load are out of order: both absent
   bool noise = true;   ///< run-time and sensor noise
-  bool shield = true;  ///< false: the Runtime's shield is off, whatever its config says
+  bool shield = true;  ///< false: the Runtime's shield changes no decision, whatever its config says
 };
 
 /// Deterministic given board, levels, conditions and the calls made. Between events everything but the temperature is

@@ -34,7 +34,7 @@ void Episode::reset(const data::Trace& trace, const BoardConditions& conditions,
   result_ = EpisodeResult{};
   result_.level_counts.assign(board_.levels(), 0);
   control::RuntimeConfig config = config_;
-  config.shield.enabled = config.shield.enabled && conditions.shield;
+  config.shield.admission = config.shield.admission && conditions.shield;
   runtime_.emplace(*world_.board, *world_.space, *world_.profile, config);
   // Energy counts from the first arrival.
   const double start_s = trace.rows.empty() ? 0 : trace.rows.front().time_s;

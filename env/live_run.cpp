@@ -26,7 +26,7 @@ void LiveRun::reset(const data::Trace& trace, const BoardConditions& conditions,
   rng_ = Rng(image_seed);
   outcomes_.clear();
   control::RuntimeConfig config = config_;
-  config.shield.enabled = config.shield.enabled && conditions.shield;
+  config.shield.admission = config.shield.admission && conditions.shield;
   runtime_.emplace(*world_.board, *world_.space, *world_.profile, config);
   // The first request is due now: nobody waits for a trace's lead-in.
   offset_s_ = plant_.now_s() - (trace.rows.empty() ? 0 : trace.rows.front().time_s);

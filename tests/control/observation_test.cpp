@@ -214,7 +214,7 @@ TEST_F(ObservationTest, SaysWhichPointIsNeededAndByWhatMargin) {
   EXPECT_FLOAT_EQ(feature("keeps.big-x2.5"), 0) << "above the cap";
   facts().slow_down = 1.1;  // 0.147 s at 1200 MHz: in time by 2.3 %
   EXPECT_FLOAT_EQ(feature("need.big-x2"), 0.6F);
-  EXPECT_NEAR(feature("keeps.big-x2.3"), (0.15 * 0.6 / 0.08 / 1.1 - 0.98) / 0.12, 1e-5);
+  EXPECT_NEAR(feature("keeps.big-x2.3"), (0.15 * 0.6 / 0.08 / 1.1 - 0.97) / 0.08, 1e-5);
   // On big-x1 nothing is in time: the highest allowed point is what there is.
   EXPECT_FLOAT_EQ(feature("need.big-x1"), 1.25F);
   EXPECT_LT(feature("margin.big-x1"), 0);

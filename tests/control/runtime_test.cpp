@@ -23,6 +23,10 @@ class RuntimeTest : public ::testing::Test {
  protected:
   RuntimeTest() { config_.shield.enabled = false; }
 
+  /// A change of operating point takes no time: the round numbers below stay round.
+  void switch_at_once() {
+    for (boards::Cluster& cluster : world_.board.clusters) cluster.switch_s = 0;
+  }
   Runtime make() { return Runtime(world_.board, world_.space, world_.profile, config_); }
 
   std::vector<EffectKind> kinds() const {
@@ -422,6 +426,7 @@ TEST_F(RuntimeTest, TellsRegularArrivalsFromIrregularOnes) {
 }
 
 TEST_F(RuntimeTest, SlowDownFollowsMeasuredOverProfiled) {
+  switch_at_once();
   Runtime runtime = make();
   double wanted = 1;
   for (int i = 0; i < 20; ++i) {
@@ -450,11 +455,68 @@ TEST_F(RuntimeTest, RaisesTheOperatingPointForWhoeverComesBehind) {
   EXPECT_EQ(runtime.counters().shield_interventions, 1U);
   EXPECT_EQ(runtime.counters().switches, 1U);
   EXPECT_EQ(runtime.applied().opp, OppId(2));
-  // The 0.4 left take 0.4 / 7.5 s: then it has run as profiled, and the slow-down stays 1.
-  complete(runtime, 0.24 + 0.4 * 0.4 / 3, 2);
+  // The change to the first point takes a switch, in which nothing is done, and the raise another, at the old point.
+  // The 0.4 left then take 0.4 / 7.5 s: it has run as profiled, and the slow-down stays 1.
+  complete(runtime, 0.24 + 0.0002 + 0.4 * 0.4 / 3, 2);
   EXPECT_EQ(effect(0).outcome.applied.opp, OppId(2));
   EXPECT_NEAR(runtime.observation().facts.slow_down, 1, 1e-9);
   EXPECT_EQ(runtime.observation().facts.present.opp, OppId(2));
+}
+
+TEST_F(RuntimeTest, LeavesNoRoomForOneMoreBeforeARegularOneIsDue) {
+  config_.shield.enabled = true;
+  for (const bool regular : {true, false}) {
+    Runtime runtime = make();
+    policies::Goals goals;
+    goals.accuracy_floor = 0.7;  // the full network: 0.4, 0.2, 0.133, 0.1, 0.08 s on big-x2
+    runtime.set_goals(goals);
+    double now_s = 0;
+    for (std::uint64_t id = 1; id <= 40; ++id) {
+      now_s += regular ? 0.5 : id % 4 == 0 ? 1.7 : 0.1;  // the same mean gap
+      arrive(runtime, now_s, id, now_s + 9);
+      decide(runtime, now_s, act(2, 2, 4, 0));
+      complete(runtime, now_s + 0.08, 2);
+    }
+    now_s += 0.5;
+    arrive(runtime, now_s, 50, now_s + 9);
+    decide(runtime, now_s, act(0, 2, 0, 0));  // 1.6 s on little-x2 at 200 MHz
+    // The rest of it and this one take 2.86 s, and with one more 4.56 s. One that is due in half a second has longer.
+    now_s += 0.5;
+    arrive(runtime, now_s, 51, now_s + 4.3);
+    if (regular) {
+      EXPECT_THAT(kinds(), ElementsAre());
+    } else {
+      EXPECT_THAT(kinds(), ElementsAre(EffectKind::kApply));
+    }
+  }
+}
+
+TEST_F(RuntimeTest, RaisesAnInferenceThatRunsLateInTimeForItsDeadline) {
+  config_.shield.enabled = true;
+  Runtime runtime = make();
+  arrive(runtime, 0, 1, 0.41);
+  decide(runtime, 0, act(2, 2, 0, 0));  // 0.4 s by the profile, from 0.0002 s on
+  EXPECT_EQ(runtime.applied(), act(2, 2, 0, 0)) << "in time by the mean";
+  // Until x at 400 MHz and the rest at 2000 MHz, all 6 % slower than profiled: x + (1.06 - x / 0.4) 0.08 = 0.4098.
+  const double raise_s = 0.0002 + (0.4098 - 1.06 * 0.08) / 0.8 - 0.0002;
+  EXPECT_NEAR(runtime.next_event_s(), raise_s, 1e-12);
+  advance(runtime, raise_s);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kApply));
+  EXPECT_EQ(effect(0).action, act(2, 2, 4, 0));
+  EXPECT_EQ(runtime.counters().shield_interventions, 1U);
+  EXPECT_EQ(runtime.next_event_s(), kNever);
+  complete(runtime, 0.4099, 2);
+  EXPECT_FALSE(effect(0).outcome.missed);
+
+  // One that ends before is not raised, and one that has the time is never to be.
+  arrive(runtime, 1, 2, 1.41);
+  decide(runtime, 1, act(2, 2, 0, 0));
+  complete(runtime, 1.4, 2);
+  advance(runtime, 1.408);
+  EXPECT_THAT(kinds(), ElementsAre()) << "it rests at the point it ran at";
+  arrive(runtime, 2, 3, 2.9);
+  decide(runtime, 2, act(2, 2, 0, 0));
+  EXPECT_EQ(runtime.next_event_s(), kNever);
 }
 
 /// Answers that grow. On big-x2 at its top the levels take 0.02, 0.04 and 0.08 s; the margin is 6 %.
@@ -462,6 +524,7 @@ class Growing : public RuntimeTest {
  protected:
   Growing() {
     config_.grow = true;
+    switch_at_once();
     // A higher level draws more: else it would not be seen whose power is counted.
     for (std::size_t o = 0; o < 5; ++o) {
       for (int l = 0; l < 3; ++l) {

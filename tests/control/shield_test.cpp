@@ -52,6 +52,7 @@ TEST_F(ShieldTest, PredictsFromProfileSlowDownMarginAndMoves) {
 
 TEST_F(ShieldTest, LiftsToTheLowestPointThatMeetsTheDeadline) {
   // The full network on big-x2 takes 0.4, 0.2, 0.133, 0.1, 0.08 s; with the margin 0.1415 at 1200 MHz.
+  config_.rescue = false;
   facts().slack_s = 0.15;
   const Admission admission = admit(act(2, 2, 0, 0));
   EXPECT_TRUE(admission.changed);
@@ -59,6 +60,19 @@ TEST_F(ShieldTest, LiftsToTheLowestPointThatMeetsTheDeadline) {
   facts().slack_s = 0.14;
   EXPECT_EQ(admit(act(2, 2, 0, 0)).action.opp, OppId(3));
   EXPECT_FALSE(admit(act(2, 2, 4, 0)).changed) << "faster than it must be is the policy's choice";
+}
+
+TEST_F(ShieldTest, StartsWhereTheMeanIsInTimeIfARaiseCanSaveTheRest) {
+  facts().slack_s = 0.134;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 2, 0)) << "0.1333 s and a switch";
+  config_.start_margin = 0.02;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 3, 0));
+  config_.start_margin = 0;
+  facts().cap = {2, 2, 0, 0};
+  EXPECT_NE(admit(act(2, 2, 2, 0)).action, act(2, 2, 2, 0)) << "a cap there: no raise can save it";
+  facts().cap = {2, 4, 0, 0};
+  config_.hurry = false;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 3, 0)) << "nor where the driver blocks";
 }
 
 TEST_F(ShieldTest, CountsSlowDownTowardsTheDeadline) {
@@ -132,6 +146,32 @@ TEST_F(ShieldTest, HurriesToTheSlowestPointThatKeepsEveryDeadline) {
   EXPECT_EQ(hurry(act(2, 2, 0), 0.5, {0.43, 0.22}), 1) << "the power cap";
   config_.enabled = false;
   EXPECT_EQ(hurry(act(2, 2, 0), 0.5, {0.43, 0.22}), 0);
+}
+
+TEST_F(ShieldTest, RescuesAtTheLastMomentThatIsEarlyEnough) {
+  builder_.fill(observation_);
+  const auto rescue = [&](const policies::Action& running, double left, double slack_s) {
+    return Shield(world_.board, world_.space, world_.profile, config_).rescue(facts(), running, left, slack_s);
+  };
+  // The full network on big-x2: 0.4 s at 400 MHz, 0.08 s at the top; both may be 6 % slower. A switch takes 0.0002 s.
+  const auto raise = rescue(act(2, 2, 0), 1, 0.41);
+  ASSERT_TRUE(raise.has_value());
+  EXPECT_EQ(raise->opp, OppId(4));
+  const double x_s = raise->wait_s + 0.0002;
+  EXPECT_NEAR(x_s + (1 - x_s / (0.4 * 1.06)) * 0.08 * 1.06, 0.41, 1e-12) << "at its slowest it ends just in time";
+  EXPECT_FALSE(rescue(act(2, 2, 0), 1, 0.43).has_value()) << "0.424 s: never late";
+  EXPECT_NEAR(rescue(act(2, 2, 0), 0.5, 0.205)->wait_s, raise->wait_s / 2 - 0.0001, 1e-12) << "half of it all";
+  EXPECT_EQ(rescue(act(2, 2, 0), 1, 0.0845)->wait_s, 0) << "now or never";
+  EXPECT_FALSE(rescue(act(2, 2, 0), 1, 0.08).has_value()) << "lost";
+  EXPECT_FALSE(rescue(act(2, 2, 4), 1, 0.0801).has_value()) << "there is no faster point";
+  facts().cap[1] = 1;
+  EXPECT_EQ(rescue(act(2, 2, 0), 1, 0.41)->opp, OppId(1)) << "a cap";
+  facts().cap[1] = 4;
+  facts().goals.power_w = world_.profile.at(LevelId(2), MappingId(2), OppId(2))->power_w;
+  facts().queue_depth = 1;
+  EXPECT_EQ(rescue(act(2, 2, 0), 1, 0.41)->opp, OppId(2)) << "the power cap";
+  config_.rescue = false;
+  EXPECT_FALSE(rescue(act(2, 2, 0), 1, 0.41).has_value());
 }
 
 TEST_F(ShieldTest, HeatWinsOverTheDeadline) {
@@ -242,6 +282,16 @@ TEST_F(ShieldTest, SwitchedOffOrUnderAGovernorItChangesNothing) {
   EXPECT_FALSE(admit(governed).changed);
   config_.enabled = false;
   EXPECT_FALSE(admit(act(2, 2, 0)).changed);
+}
+
+TEST_F(ShieldTest, WithoutAdmissionItStillRaisesWhatRuns) {
+  builder_.fill(observation_);
+  config_.admission = false;
+  facts().slack_s = 0.1;
+  EXPECT_FALSE(admit(act(2, 2, 0)).changed);
+  const Shield shield(world_.board, world_.space, world_.profile, config_);
+  EXPECT_EQ(shield.hurry(facts(), act(2, 2, 0), 0.5, std::vector<double>{0.43, 0.22}), OppId(2));
+  EXPECT_TRUE(shield.rescue(facts(), act(2, 2, 0), 1, 0.41).has_value());
 }
 
 TEST_F(ShieldTest, WhatItAdmitsIsAlwaysWithinTheMask) {
