@@ -89,7 +89,8 @@ bool Shield::allows(const policies::Situation& facts, MappingId mapping, LevelId
 
 Admission Shield::admit(const policies::Observation& observation, const policies::Action& wanted,
                         double since_change_s) const noexcept {
-  if (!config_.enabled || !config_.admission || wanted.governor.has_value() || wanted.kernel_placed) return {wanted, false};
+  if (!config_.enabled || !config_.admission || wanted.governor.has_value() || wanted.kernel_placed)
+    return {wanted, false};
   const policies::Situation& facts = observation.facts;
   const policies::ActionMask& mask = observation.mask;
   policies::Action action = wanted;

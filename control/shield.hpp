@@ -12,15 +12,16 @@ namespace reins::control {
 
 struct ShieldConfig {
   bool enabled = true;
-  bool admission = true;  ///< change decisions that break something. Off in part of training, where the policy is to learn
-                          ///< what a bad decision costs; what is raised while it runs is raised all the same
+  bool admission = true;  ///< change decisions that break something. Off in part of training, where the policy is to
+                          ///< learn what a bad decision costs; what is raised while it runs is raised all the same
   double latency_margin = 0.06;   ///< a run time is taken as profile mean x slow-down x (1 + margin). 0..1
   double horizon_s = 2.0;         ///< how far ahead the temperature is predicted, seconds. 0.1..60
   double thermal_margin_c = 1.0;  ///< kept below the throttle point, kelvin. 0..20
   double dwell_s = 0.02;          ///< a lower operating point waits this long after the last change, or as long as the
                           ///< cluster's dwell_s where the board file asks for more; upward moves are exempt. 0..10
   bool rescue = true;  ///< raise the point of an inference under way in time for its own deadline where it runs late
-  double start_margin = 0;  ///< as latency_margin, of the point where an inference starts, where `rescue` is on. -0.3..1
+  double start_margin =
+      0;              ///< as latency_margin, of the point where an inference starts, where `rescue` is on. -0.3..1
   bool hurry = true;  ///< raise the point of an inference under way for those who join behind it. Off where a driver
                       ///< blocks while the engine runs
 };
@@ -55,7 +56,8 @@ class Shield {
     double wait_s = 0;
     OppId opp;
   };
-  /// As hurry(), for the one under way alone: `slack_s` to its deadline. None: it ends in time as it is, or nothing helps.
+  /// As hurry(), for the one under way alone: `slack_s` to its deadline. None: it ends in time as it is, or nothing
+  /// helps.
   std::optional<Raise> rescue(const policies::Situation& facts, const policies::Action& action, double left,
                               double slack_s) const noexcept;
 

@@ -285,6 +285,7 @@ TEST_F(ShieldTest, SwitchedOffOrUnderAGovernorItChangesNothing) {
 }
 
 TEST_F(ShieldTest, WithoutAdmissionItStillRaisesWhatRuns) {
+  facts().goals.accuracy_floor = 0.7;
   builder_.fill(observation_);
   config_.admission = false;
   facts().slack_s = 0.1;
