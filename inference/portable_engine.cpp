@@ -46,6 +46,9 @@ class PortableEngine final : public Engine {
     return {};
   }
 
+  bool moves() const noexcept override { return true; }
+  Status move(const Placement& placement) override { return team_.move(placement); }
+
   Status begin(const TensorView& input, LevelId level) override {
     REINS_TRY(running_.check(input, level));
     running_.begin(static_cast<std::size_t>(input.shape[0]));

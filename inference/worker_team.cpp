@@ -1,7 +1,5 @@
 #include "inference/worker_team.hpp"
 
-#include <pthread.h>
-
 #include <cerrno>
 #include <system_error>
 
@@ -76,6 +74,34 @@ WorkerTeam::~WorkerTeam() {
   for (auto& worker : threads_) worker->thread.join();
 }
 
+Status WorkerTeam::check(const Placement& placement) const {
+  for (const int cpu : placement.cpus) {
+    if (cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET(static_cast<std::size_t>(cpu), &allowed_)) {
+      return fail(ErrorKind::kUnsupported, "this process may not run on cpu " + std::to_string(cpu), "placement",
+                  "name cpus that are online and in the process's affinity");
+    }
+  }
+  return {};
+}
+
+Status WorkerTeam::move(const Placement& placement) {
+  REINS_TRY(check(placement));
+  const std::lock_guard<std::mutex> lock(placing_);
+  if (placement.unit != Unit::kCpu || !pinned_ || static_cast<int>(placement.cpus.size()) != wanted_) {
+    return fail(ErrorKind::kUnsupported, "what runs can be moved to as many other cores alone", "placement");
+  }
+  for (std::size_t i = 0; i < placement.cpus.size(); ++i) cpus_[i] = placement.cpus[i];
+  if (changed_) return {};  // the next run goes there
+  for (int i = 0; i < wanted_; ++i) {
+    if (i == 0 && !caller_.has_value()) continue;
+    const pthread_t thread = i == 0 ? *caller_ : threads_[static_cast<std::size_t>(i - 1)]->thread.native_handle();
+    const cpu_set_t set = single(cpus_[static_cast<std::size_t>(i)]);
+    if (const int problem = ::pthread_setaffinity_np(thread, sizeof set, &set); problem != 0)
+      return fail(from_errno(problem, "cannot move a worker", "engine", "name cpus that are online"));
+  }
+  return {};
+}
+
 Status WorkerTeam::place(const Placement& placement) {
   if (placement.unit != Unit::kCpu) {
     return fail(ErrorKind::kUnsupported, "this engine runs on CPUs alone", "placement",
@@ -87,12 +113,8 @@ Status WorkerTeam::place(const Placement& placement) {
     return fail(ErrorKind::kUsage, "an engine runs on 1 to 64 threads", "placement",
                 "give a number of threads in that range");
   }
-  for (const int cpu : placement.cpus) {
-    if (cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET(static_cast<std::size_t>(cpu), &allowed_)) {
-      return fail(ErrorKind::kUnsupported, "this process may not run on cpu " + std::to_string(cpu), "placement",
-                  "name cpus that are online and in the process's affinity");
-    }
-  }
+  REINS_TRY(check(placement));
+  const std::lock_guard<std::mutex> lock(placing_);
   wanted_ = count;
   pinned_ = pinned;
   for (std::size_t i = 0; i < placement.cpus.size(); ++i) cpus_[i] = placement.cpus[i];
@@ -101,6 +123,7 @@ Status WorkerTeam::place(const Placement& placement) {
 }
 
 Status WorkerTeam::apply() {
+  const std::lock_guard<std::mutex> lock(placing_);
   while (static_cast<int>(threads_.size()) < wanted_ - 1) {
     auto worker = std::make_unique<Worker>();
     worker->number = static_cast<int>(threads_.size()) + 1;
@@ -128,17 +151,7 @@ Status WorkerTeam::apply() {
 Status WorkerTeam::run(void (*function)(void*, int, int), void* context) {
   if (changed_) REINS_TRY(apply());
   cpu_set_t before;
-  bool moved = false;
-  if (pinned_) {
-    const cpu_set_t mine = single(cpus_[0]);
-    ::sched_getaffinity(0, sizeof before, &before);
-    if (CPU_EQUAL(&before, &mine) == 0) {
-      if (::sched_setaffinity(0, sizeof mine, &mine) != 0) {
-        return fail(from_errno(errno, "cannot pin the calling thread", "engine", "name cpus that are online"));
-      }
-      moved = true;
-    }
-  }
+  if (pinned_) REINS_TRY(pin_caller(before));
   function_ = function;
   context_ = context;
   running_.store(static_cast<std::uint32_t>(wanted_ - 1), std::memory_order_relaxed);
@@ -149,7 +162,22 @@ Status WorkerTeam::run(void (*function)(void*, int, int), void* context) {
   }
   function(context, 0, wanted_);
   spin_then_wait(running_, [](std::uint32_t left) { return left == 0; });
-  if (moved) ::sched_setaffinity(0, sizeof before, &before);
+  if (pinned_) {
+    const std::lock_guard<std::mutex> lock(placing_);
+    caller_.reset();
+    const cpu_set_t mine = single(cpus_[0]);
+    if (CPU_EQUAL(&before, &mine) == 0) ::sched_setaffinity(0, sizeof before, &before);
+  }
+  return {};
+}
+
+Status WorkerTeam::pin_caller(cpu_set_t& before) {
+  const std::lock_guard<std::mutex> lock(placing_);
+  const cpu_set_t mine = single(cpus_[0]);
+  ::sched_getaffinity(0, sizeof before, &before);
+  if (CPU_EQUAL(&before, &mine) == 0 && ::sched_setaffinity(0, sizeof mine, &mine) != 0)
+    return fail(from_errno(errno, "cannot pin the calling thread", "engine", "name cpus that are online"));
+  caller_ = ::pthread_self();
   return {};
 }
 

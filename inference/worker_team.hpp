@@ -1,12 +1,15 @@
 // inference/worker_team.hpp: threads that run one function together, pinned where asked, parked between runs.
 #pragma once
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -42,6 +45,9 @@ class WorkerTeam {
   /// Takes effect at the next run. Errors: usage (no threads, too many); unsupported (another unit than a CPU, a cpu
   /// that is not there or not allowed).
   Status place(const Placement& placement);
+  /// Takes effect at once, also from another thread while run() runs: the workers go on on these cores. Errors:
+  /// unsupported (not pinned, another number of them, a cpu that is not there or not allowed); what pinning answers.
+  Status move(const Placement& placement);
   int workers() const noexcept { return wanted_; }
   /// Calls function(context, worker, workers) on every worker and returns when all are done.
   /// Errors: what pinning or making a thread answers.
@@ -51,7 +57,11 @@ class WorkerTeam {
 
  private:
   struct Worker;
+  /// The cpus may be used. Errors: unsupported.
+  Status check(const Placement& placement) const;
   Status apply();
+  /// Worker 0 to its cpu; `before` is what it may use elsewhere.
+  Status pin_caller(cpu_set_t& before);
   static void loop(WorkerTeam* team, Worker* worker);
 
   cpu_set_t allowed_{};  // what the process may use, when the team was made
@@ -59,6 +69,8 @@ class WorkerTeam {
   bool pinned_ = false;
   std::array<int, kMaxWorkers> cpus_{};
   bool changed_ = false;
+  std::mutex placing_;                            // what says where the workers are, against move()
+  std::optional<pthread_t> caller_;               // while a pinned run lasts
   std::vector<std::unique_ptr<Worker>> threads_;  // workers 1, 2, ...
 
   void (*function_)(void*, int, int) = nullptr;

@@ -64,6 +64,15 @@ class Engine {
   /// Takes effect at the next begin(). What an engine takes here is what it can run: mappings that it refuses are not
   /// offered. Errors: unsupported (a unit that it does not run on, a core that is not there).
   virtual Status place(const Placement& placement) = 0;
+  /// True where move() works.
+  virtual bool moves() const noexcept { return false; }
+  /// Moves what runs to the cores of `placement`, as many as it runs on, at once. The one call that another thread may
+  /// make while begin() or grow() runs. Errors: unsupported (it cannot, another number of cores, a core that is not
+  /// there); what the kernel answers.
+  virtual Status move(const Placement& placement) {
+    static_cast<void>(placement);
+    return fail(ErrorKind::kUnsupported, "this engine cannot move an inference while it runs", "placement");
+  }
   /// Runs levels 0..level on `input`. Errors: usage (shape or level that the network does not have).
   virtual Status begin(const TensorView& input, LevelId level) = 0;
   /// Adds the next group to the partial sums already there. Errors: usage (already at the full network, nothing begun).

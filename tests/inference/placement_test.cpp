@@ -19,6 +19,7 @@
 namespace reins::inference {
 namespace {
 
+using reins::testing::IsError;
 using reins::testing::random_image;
 using reins::testing::random_weights;
 using reins::testing::small_architecture;
@@ -114,6 +115,53 @@ TEST_F(Placed, EveryWorkerRunsOnTheCpuItWasGivenAllAtOnce) {
     EXPECT_EQ(std::set<pid_t>(seen.thread.begin(), seen.thread.end()).size(), wanted.size());
     EXPECT_EQ(allowed(), before_) << "the caller is where it was";
   }
+}
+
+TEST_F(Placed, WorkersAreMovedWhileTheyRun) {
+  WorkerTeam team;
+  for (const auto& [from, to] : {std::pair(Cpus{one_, other_}, Cpus{other_, one_}), {Cpus{one_}, Cpus{other_}}}) {
+    ASSERT_OK(team.place({.unit = Unit::kCpu, .threads = 1, .cpus = from}));
+    struct Context {
+      Cpus wanted;
+      std::atomic<int> inside{0}, arrived{0};
+    } context;
+    context.wanted = to;
+    Status moved = fail(ErrorKind::kInternal, "not moved", "test");
+    std::thread mover([&] {
+      while (context.inside < team.workers()) std::this_thread::yield();
+      moved = team.move({.unit = Unit::kCpu, .threads = 1, .cpus = to});
+      // Where they cannot be moved the run ends all the same.
+      if (!moved.has_value()) context.arrived = 1000;
+    });
+    EXPECT_OK(team.run(
+        [](void* opaque, int worker, int) {
+          auto& in = *static_cast<Context*>(opaque);
+          ++in.inside;
+          while (::sched_getcpu() != in.wanted[static_cast<std::size_t>(worker)] && in.arrived < 1000) continue;
+          ++in.arrived;
+        },
+        &context));
+    mover.join();
+    EXPECT_OK(moved);
+    EXPECT_EQ(context.arrived, static_cast<int>(to.size()));
+    EXPECT_EQ(allowed(), before_) << "the caller is where it was";
+    EXPECT_EQ(look(team).cpu, to) << "and the next run is there too";
+  }
+}
+
+TEST_F(Placed, OnlyToAsManyCpusThatAreThere) {
+  WorkerTeam team;
+  EXPECT_THAT(team.move({.unit = Unit::kCpu, .threads = 1, .cpus = {one_}}),
+              IsError(ErrorKind::kUnsupported, ::testing::HasSubstr("")))
+      << "it was pinned to none";
+  ASSERT_OK(team.place({.unit = Unit::kCpu, .threads = 1, .cpus = {one_}}));
+  ASSERT_OK(team.move({.unit = Unit::kCpu, .threads = 1, .cpus = {other_}}));
+  EXPECT_EQ(look(team).cpu, Cpus{other_}) << "before the first run";
+  EXPECT_THAT(team.move({.unit = Unit::kCpu, .threads = 1, .cpus = {one_, other_}}),
+              IsError(ErrorKind::kUnsupported, ::testing::HasSubstr("")));
+  EXPECT_THAT(team.move({.unit = Unit::kCpu, .threads = 1, .cpus = {CPU_SETSIZE}}),
+              IsError(ErrorKind::kUnsupported, ::testing::HasSubstr("")));
+  EXPECT_EQ(look(team).cpu, Cpus{other_});
 }
 
 TEST_F(Placed, WithoutCpusWorkersGoWhereTheProcessMay) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <functional>
+#include <mutex>
 #include <vector>
 
 #include "inference/api/engine.hpp"
@@ -31,6 +32,12 @@ class FakeEngine final : public inference::Engine {
     placements.push_back(placement);
     return {};
   }
+  bool moves() const noexcept override { return can_move; }
+  Status move(const inference::Placement& placement) override {
+    const std::lock_guard<std::mutex> lock(moving);
+    moved.push_back(placement);
+    return {};
+  }
   Status begin(const inference::TensorView& input, LevelId level) override {
     if (input.shape != facts_.input_shape) return fail(ErrorKind::kUsage, "another shape", "fake");
     predicted_ = *static_cast<const unsigned char*>(input.data) % 10;
@@ -56,6 +63,9 @@ class FakeEngine final : public inference::Engine {
   std::vector<inference::Placement> placements;
   std::vector<LevelId> levels;  ///< of each begin
   bool grows = true;
+  bool can_move = true;
+  std::mutex moving;
+  std::vector<inference::Placement> moved;  ///< under `moving`
   /// Called on the engine's thread: an inference, or a growth, lasts as long as this does.
   std::function<void()> while_running, while_growing;
 
