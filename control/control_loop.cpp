@@ -29,7 +29,10 @@ std::size_t bytes_of(const inference::TensorView& view) noexcept {
 }  // namespace
 
 ControlLoop::ControlLoop(const LoopSetup& setup, const RuntimeConfig& config, const policies::Goals& goals)
-    : setup_(setup), config_(config), runtime_(*setup.board, *setup.space, *setup.profile, config_), goals_(goals) {
+    : setup_(setup),
+      config_(as_the_plant_can(config, *setup.plant)),
+      runtime_(*setup.board, *setup.space, *setup.profile, config_),
+      goals_(goals) {
   runtime_.set_goals(goals);
   metrics_.board = setup.board->name;
   metrics_.emulated = setup.plant->emulated();

@@ -119,7 +119,7 @@ Status LivePlant::tune(ClusterId used, OppId opp) noexcept {
 Status LivePlant::apply(const policies::Action& action) {
   const boards::Mapping& mapping = board_.mappings[action.mapping.index()];
   if (action.mapping != placed_) {
-    if (running_) return fail(ErrorKind::kBusy, "the mapping cannot change while an inference runs", mapping.name);
+    if (running_) return move(action);
     REINS_TRY(engine_.place(placements_[action.mapping.index()]));
     if (limits_cpus_) {
       // The quota is a share of the mapping's cores; 0 is no limit.
@@ -136,6 +136,23 @@ Status LivePlant::apply(const policies::Action& action) {
     used_ = mapping.cluster;
     return {};
   }
+  return tune(mapping.cluster, action.opp);
+}
+
+Status LivePlant::move(const policies::Action& action) {
+  const boards::Mapping& mapping = board_.mappings[action.mapping.index()];
+  const boards::Mapping* const before = placed_.valid() ? &board_.mappings[placed_.index()] : nullptr;
+  if (!engine_.moves() || before == nullptr || before->cores != mapping.cores ||
+      (limits_cpus_ && before->cpu_quota != mapping.cpu_quota) || action.governor.has_value()) {
+    return fail(ErrorKind::kBusy, "the mapping cannot change while an inference runs", mapping.name);
+  }
+  // The cores that it comes to are fast before it comes.
+  if (tuned_[mapping.cluster.index()]) {
+    const auto& opps = board_.clusters[mapping.cluster.index()].opps;
+    REINS_TRY(set(mapping.cluster, actuators::FreqKhz{opps[action.opp.index()].freq_khz}));
+  }
+  REINS_TRY(engine_.move(placements_[action.mapping.index()]));
+  placed_ = action.mapping;
   return tune(mapping.cluster, action.opp);
 }
 

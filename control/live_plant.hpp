@@ -50,6 +50,7 @@ class LivePlant final : public Plant {
   double next_event_s() override;
   PlantReport report() override;
   bool emulated() const noexcept override { return false; }
+  bool moves() const noexcept override { return engine_.moves(); }
   Status restore() override;
 
   /// True where the accounting rails have a sensor that answers: else no energy is claimed.
@@ -89,6 +90,8 @@ class LivePlant final : public Plant {
   /// Hands the integrals out, and what is amiss with the sensors.
   void tell(double now_s);
   Status tune(ClusterId used, OppId opp) noexcept;
+  /// apply() of another mapping while an inference runs.
+  Status move(const policies::Action& action);
   /// Puts one cluster's setting in force, or leaves it where another program has the control.
   Status set(ClusterId cluster, const actuators::Setting& wanted) noexcept;
   void look_for_others(double now_s);

@@ -67,8 +67,11 @@ class Plant {
   virtual ~Plant() = default;
   virtual double now_s() = 0;
   /// Puts mapping and operating point in force; unused clusters go to their lowest point. While an inference runs the
-  /// operating point takes effect at once. Errors: busy (another mapping while an inference runs).
+  /// operating point takes effect at once, and so does another mapping where `moves()` and it has as many threads.
+  /// Errors: busy (another mapping while an inference runs that cannot be moved).
   virtual Status apply(const policies::Action& action) = 0;
+  /// True where an inference can be moved to other cores while it runs.
+  virtual bool moves() const noexcept { return true; }
   virtual Status park(const policies::Action& action) = 0;
   /// Begins an inference. `input` stays where it is until its last end is polled (it may grow) or the plant restored.
   virtual Status start(LevelId level, const inference::TensorView& input) = 0;
@@ -93,5 +96,11 @@ class Plant {
  private:
   Bell bell_;
 };
+
+/// `config` without what the plant cannot do.
+inline RuntimeConfig as_the_plant_can(RuntimeConfig config, const Plant& plant) noexcept {
+  config.shield.move = config.shield.move && plant.moves();
+  return config;
+}
 
 }  // namespace reins::control

@@ -1,6 +1,7 @@
 #include "control/runtime.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -24,7 +25,7 @@ Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space,
       builder_(board, space, profile),
       shield_(board, space, profile, config.shield),
       energy_(config.energy),
-      raise_at_s_(kNever),
+      change_at_s_(kNever),
       park_at_s_(kNever) {
   config_.queue_limit = std::max<std::size_t>(config_.queue_limit, 1);
   queue_.reserve(config_.queue_limit);
@@ -127,33 +128,52 @@ void Runtime::hurry(double now_s, std::uint64_t joined, Effects& effects) noexce
   }
   policies::Action running = applied_;
   running.level = level_;
-  const OppId opp = shield_.hurry(observation_.facts, running, left(), slacks_);
-  if (opp == applied_.opp) return;
-  raise(now_s, opp, effects);
+  const policies::Action hurried = shield_.hurry(observation_.facts, running, left(), slacks_);
+  if (hurried == running) {
+    plan_change(now_s);  // who has come is in the way of going slower
+    return;
+  }
+  retune(now_s, hurried.mapping, hurried.opp, effects);
 }
 
 double Runtime::left() const noexcept { return std::max(0.0, part_ - (done_ - part_began_) / slow_down_); }
 
-void Runtime::plan_raise(double now_s) noexcept {
-  raise_at_s_ = kNever;
+void Runtime::plan_change(double now_s) noexcept {
+  change_at_s_ = kNever;
   if (!running_.request.deadline_s.has_value()) return;
   const double from_s = std::max(now_s, done_at_s_);
   policies::Action running = applied_;
   running.level = level_;
-  const auto planned = shield_.rescue(observation_.facts, running, left(), *running_.request.deadline_s - from_s);
+  const double slack_s = *running_.request.deadline_s - from_s;
+  auto planned = shield_.rescue(observation_.facts, running, left(), slack_s);
+  if (queue_.empty()) {
+    const double target_s = *running_.request.deadline_s - running_.request.arrival_s;
+    const auto eased = shield_.ease(observation_.facts, running, left(), slack_s, target_s,
+                                    last_switch_s_ + shield_.dwell_s(applied_.mapping) - from_s);
+    if (eased.has_value() && (!planned.has_value() || eased->wait_s < planned->wait_s)) planned = eased;
+  }
   if (!planned.has_value()) return;
-  raise_at_s_ = from_s + planned->wait_s;
-  raise_to_ = planned->opp;
+  change_at_s_ = from_s + planned->wait_s;
+  change_to_ = planned->opp;
 }
 
-void Runtime::raise(double now_s, OppId opp, Effects& effects) noexcept {
-  progress(now_s + board_.cluster_of(applied_.mapping).switch_s, level_);  // until the new point is in force
+void Runtime::retune(double now_s, MappingId mapping, OppId opp, Effects& effects) noexcept {
+  if (mapping != applied_.mapping) {
+    done_at_s_ = std::max(done_at_s_, now_s) + board_.migration_s + board_.cluster_of(mapping).switch_s;
+    applied_.mapping = mapping;
+    const std::uint64_t parks = observation_.mask.parks(mapping.index());
+    if (applied_.park.valid()) applied_.park = OppId(parks != 0 ? std::countr_zero(parks) : 0);
+    running_.applied.mapping = mapping;
+    running_.applied.park = applied_.park;
+  } else {
+    progress(now_s + board_.cluster_of(mapping).switch_s, level_);  // until the new point is in force
+  }
   ++counters_.shield_interventions;
   ++counters_.switches;
   last_switch_s_ = now_s;
   applied_.opp = running_.applied.opp = opp;
   effects.add(EffectKind::kApply).action = applied_;
-  plan_raise(now_s);
+  plan_change(now_s);
 }
 
 void Runtime::sensed(double now_s, const Telemetry& telemetry) noexcept {
@@ -171,6 +191,15 @@ void Runtime::put_lost_last(double soonest_s) noexcept {
   if (lost == keepable) return;  // nothing is left to go before them
   std::rotate(queue_.begin(), queue_.end() - static_cast<std::ptrdiff_t>(lost), queue_.end());
   lost_ += lost;
+}
+
+void Runtime::look_ahead(policies::Situation& facts, double run, double fastest_s, double target_s) const noexcept {
+  constexpr double kBusy = 0.5, kIrregular = 0.3;
+  if (!rate_hz_.has_value() || *rate_hz_ * fastest_s <= kBusy || gap_variation().value_or(0) <= kIrregular) return;
+  for (int i = 1; i <= config_.outlook; ++i) {
+    const double pace_s = (i / *rate_hz_ + target_s) / (run + i);
+    if (pace_s >= fastest_s) facts.pace_s = std::min(facts.pace_s.value_or(kNever), pace_s);
+  }
 }
 
 void Runtime::ask(double now_s, Effects& effects) noexcept {
@@ -198,6 +227,7 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
     facts.next_slack_s = std::min(facts.next_slack_s.value_or(kNever), slack_s);
     facts.pace_s = std::min(facts.pace_s.value_or(kNever), slack_s / run);
   }
+  if (request.deadline_s.has_value()) look_ahead(facts, run, fastest_s, *request.deadline_s - request.arrival_s);
   facts.rate_hz = rate_hz_;
   if (gaps_ > 0) facts.mean_gap_s = long_gap_s_;
   facts.gap_variation = gap_variation();
@@ -276,7 +306,7 @@ void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t 
   queue_.pop_back();
   lost_ = std::min(lost_, queue_.size());
   energy_at_start_j_ = energy_.total_j();
-  plan_raise(now_s);
+  plan_change(now_s);
 
   effects.add(EffectKind::kApply).action = action;
   Effect& start = effects.add(EffectKind::kStart);
@@ -320,7 +350,7 @@ void Runtime::grow(double now_s, Effects& effects) noexcept {
   done_ *= share;
   part_began_ = done_;
   part_ = 1 - share;
-  plan_raise(now_s);
+  plan_change(now_s);
   Effect& effect = effects.add(EffectKind::kGrow);
   effect.action = applied_;
   effect.action.level = level_;
@@ -334,7 +364,7 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
     grow(now_s, effects);
     return;
   }
-  raise_at_s_ = kNever;
+  change_at_s_ = kNever;
   const bool as_asked = level == level_ || part_ >= 1;
   level_ = level;
   busy_ = false;
@@ -370,11 +400,11 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
 }
 
 void Runtime::advance(double now_s, Effects& effects) noexcept {
-  if (busy_ && now_s + 1e-12 >= raise_at_s_) {
+  if (busy_ && now_s + 1e-12 >= change_at_s_) {
     settle(now_s);
     progress(now_s, level_);
-    raise_at_s_ = kNever;
-    raise(now_s, raise_to_, effects);
+    change_at_s_ = kNever;
+    retune(now_s, applied_.mapping, change_to_, effects);
     return;
   }
   if (now_s + 1e-12 < park_at_s_ || busy_ || deciding_) return;
@@ -387,6 +417,6 @@ void Runtime::advance(double now_s, Effects& effects) noexcept {
   effects.add(EffectKind::kPark).action = applied_;
 }
 
-double Runtime::next_event_s() const noexcept { return std::min(park_at_s_, raise_at_s_); }
+double Runtime::next_event_s() const noexcept { return std::min(park_at_s_, change_at_s_); }
 
 }  // namespace reins::control

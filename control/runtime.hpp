@@ -22,6 +22,8 @@ struct RuntimeConfig {
   bool grow = false;      ///< an answer that is there early goes on to the next level while that one fits its deadline
                           ///< and nobody waits who can still be kept
   bool late_last = true;  ///< a request that no setting can keep in time waits behind those that can be kept
+  int outlook = 8;  ///< where requests come irregularly and faster than half of what can be served, this many more are
+                    ///< expected at the present rate, and are to keep their deadlines at one pace. 0: none. 0..64
   double rate_tau_s = 1.0;      ///< time constant of the request rate's moving average, seconds. 0.01..60
   double demand_gain = 0.02;    ///< weight of a new gap in the long-run mean gap. 0.0001..1
   double gap_gain = 0.1;        ///< weight of a new gap in the moving averages behind the gaps' variation. 0.001..1
@@ -84,16 +86,20 @@ class Runtime {
 
  private:
   void ask(double now_s, Effects& effects) noexcept;
+  /// Lowers facts.pace_s to what keeps those that are expected behind the `run` that are there, each due `target_s`
+  /// after it comes.
+  void look_ahead(policies::Situation& facts, double run, double fastest_s, double target_s) const noexcept;
   /// Those due before `soonest_s` go behind those that can still be kept.
   void put_lost_last(double soonest_s) noexcept;
-  /// `joined` has come behind the inference under way: raises its operating point where they need it.
   /// Coefficient of variation of the gaps between requests; absent before the third request.
   std::optional<double> gap_variation() const noexcept;
+  /// `joined` has come behind the inference under way: raises its operating point where they need it.
   void hurry(double now_s, std::uint64_t joined, Effects& effects) noexcept;
-  /// Plans the raise without which the inference under way would be late.
-  void plan_raise(double now_s) noexcept;
+  /// Plans the next change of the point of the inference under way: up where it would be late, down where it need not
+  /// be fast.
+  void plan_change(double now_s) noexcept;
   double left() const noexcept;
-  void raise(double now_s, OppId opp, Effects& effects) noexcept;
+  void retune(double now_s, MappingId mapping, OppId opp, Effects& effects) noexcept;
   /// Brings `done_` up to `now_s`.
   void progress(double now_s, LevelId level) noexcept;
   /// True where the inference that has ended at `level` is to go on to the next one.
@@ -122,8 +128,8 @@ class Runtime {
   double done_ = 0, done_at_s_ = 0;   // of the inference under way, as if the slow-down were 1; as of then
   double part_ = 1, part_began_ = 0;  // what runs now: its share of the inference at level_, and done_ when it began
   std::vector<double> slacks_;        // of it and those behind it
-  double raise_at_s_;                 // when it goes to raise_to_; infinity: not planned
-  OppId raise_to_;
+  double change_at_s_;                // when it goes to change_to_; infinity: not planned
+  OppId change_to_;
   double energy_at_start_j_ = 0;
   double settled_s_ = 0;
   bool started_ = false;

@@ -17,7 +17,7 @@ struct Knob {
   void (*set)(RuntimeConfig&, double);
 };
 
-constexpr std::array<Knob, 19> kKnobs{{
+constexpr std::array<Knob, 22> kKnobs{{
     {"queue_limit", 1, 256, [](const RuntimeConfig& c) { return static_cast<double>(c.queue_limit); },
      [](RuntimeConfig& c, double v) { c.queue_limit = static_cast<std::size_t>(v); }},
     {"park_delay_s", 0, 10, [](const RuntimeConfig& c) { return c.park_delay_s; },
@@ -28,6 +28,8 @@ constexpr std::array<Knob, 19> kKnobs{{
      [](RuntimeConfig& c, double v) { c.grow = v != 0; }},
     {"late_last", 0, 1, [](const RuntimeConfig& c) { return c.late_last ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.late_last = v != 0; }},
+    {"outlook", 0, 64, [](const RuntimeConfig& c) { return static_cast<double>(c.outlook); },
+     [](RuntimeConfig& c, double v) { c.outlook = static_cast<int>(v); }},
     {"rate_tau_s", 0.01, 60, [](const RuntimeConfig& c) { return c.rate_tau_s; },
      [](RuntimeConfig& c, double v) { c.rate_tau_s = v; }},
     {"demand_gain", 0.0001, 1, [](const RuntimeConfig& c) { return c.demand_gain; },
@@ -50,6 +52,10 @@ constexpr std::array<Knob, 19> kKnobs{{
      [](RuntimeConfig& c, double v) { c.shield.rescue = v != 0; }},
     {"shield.start_margin", -0.5, 1, [](const RuntimeConfig& c) { return c.shield.start_margin; },
      [](RuntimeConfig& c, double v) { c.shield.start_margin = v; }},
+    {"shield.ease", 0, 1, [](const RuntimeConfig& c) { return c.shield.ease ? 1.0 : 0.0; },
+     [](RuntimeConfig& c, double v) { c.shield.ease = v != 0; }},
+    {"shield.move", 0, 1, [](const RuntimeConfig& c) { return c.shield.move ? 1.0 : 0.0; },
+     [](RuntimeConfig& c, double v) { c.shield.move = v != 0; }},
     {"shield.hurry", 0, 1, [](const RuntimeConfig& c) { return c.shield.hurry ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.shield.hurry = v != 0; }},
     {"energy.updates_per_window", 1, 100,

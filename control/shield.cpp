@@ -66,8 +66,23 @@ bool Shield::in_time(const policies::Situation& facts, MappingId m, LevelId l, O
   return o < top && predicted_s(facts, m, l, top) + board_.cluster_of(m).switch_s <= *facts.slack_s;
 }
 
+double Shield::cost_j(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
+  const policies::ProfilePoint* point = profile_.at(l, m, o);
+  if (point == nullptr || !point->energy_j.has_value()) return std::numeric_limits<double>::infinity();
+  // What ends later rests for less time.
+  return *point->energy_j - profile_.idle_w(m, OppId(0)).value_or(0) * point->latency_s * facts.slow_down;
+}
+
+double Shield::nobody_until_s(const policies::Situation& facts) const noexcept {
+  constexpr double kRegular = 0.1;  // of the gaps' variation
+  if (facts.queue_depth > 0 || !facts.slack_s.has_value() || !facts.mean_gap_s.has_value()) return 0;
+  const double variation = facts.gap_variation.value_or(1);
+  if (variation >= kRegular) return 0;
+  return std::max(0.0, *facts.mean_gap_s * (1 - 2 * variation) - facts.since_arrival_s);
+}
+
 bool Shield::keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
-  return facts.queue_depth == 0 || !facts.pace_s.has_value() || start_s(facts, m, l, o) <= *facts.pace_s;
+  return !facts.pace_s.has_value() || start_s(facts, m, l, o) <= *facts.pace_s;
 }
 
 bool Shield::in_budget(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
@@ -132,9 +147,21 @@ Admission Shield::admit(const policies::Observation& observation, const policies
     }
   }
 
+  // Regular arrivals: nobody comes before it ends, and the cheapest point that is in time has nothing against it.
+  if (config_.ease && nobody_until_s(facts) > 0 && broken(facts, action.mapping, action.level, action.opp) == 0) {
+    OppId best = action.opp;
+    for (OppId o(action.opp.value - 1); o.value >= 0; o = OppId(o.value - 1)) {
+      if (broken(facts, action.mapping, action.level, o) != 0 ||
+          predicted_s(facts, action.mapping, action.level, o) > nobody_until_s(facts))
+        break;
+      if (cost_j(facts, action.mapping, action.level, o) < cost_j(facts, action.mapping, action.level, best)) best = o;
+    }
+    action.opp = best;
+  }
+
   // Dwell: on the same cluster, a lower operating point waits, unless heat or a cap asks for it.
-  const double dwell_s = std::max(config_.dwell_s, board_.cluster_of(action.mapping).dwell_s);
-  if (facts.present.mapping.valid() && !facts.present.governor.has_value() && since_change_s < dwell_s &&
+  if (facts.present.mapping.valid() && !facts.present.governor.has_value() &&
+      since_change_s < dwell_s(action.mapping) &&
       space_.mappings[facts.present.mapping.index()].cluster == space_.mappings[action.mapping.index()].cluster &&
       action.opp < facts.present.opp && mask.allows(action.mapping, facts.present.opp) &&
       broken(facts, action.mapping, action.level, facts.present.opp) <=
@@ -150,20 +177,26 @@ Admission Shield::admit(const policies::Observation& observation, const policies
   return {action, !(action == wanted)};
 }
 
+double Shield::dwell_s(MappingId mapping) const noexcept {
+  return std::max(config_.dwell_s, board_.cluster_of(mapping).dwell_s);
+}
+
 double Shield::park_dwell_s(MappingId mapping) const noexcept {
   return config_.enabled ? board_.cluster_of(mapping).dwell_s : 0;
 }
 
-OppId Shield::hurry(const policies::Situation& facts, const policies::Action& action, double left,
-                    std::span<const double> slack_s) const noexcept {
-  if (!config_.enabled || !config_.hurry || action.governor.has_value() || action.kernel_placed) return action.opp;
+policies::Action Shield::hurry(const policies::Situation& facts, const policies::Action& action, double left,
+                               std::span<const double> slack_s) const noexcept {
+  policies::Action best = action;
+  if (!config_.enabled || !config_.hurry || action.governor.has_value() || action.kernel_placed) return best;
   const double factor = facts.slow_down * (1 + config_.latency_margin);
-  const double switch_s = board_.cluster_of(action.mapping).switch_s;
-  const auto keeps = [&](OppId opp) {
-    const policies::ProfilePoint* own = profile_.at(action.level, action.mapping, opp);
-    const policies::ProfilePoint* next = profile_.at(facts.floor_level, action.mapping, opp);
+  const auto keeps = [&](const policies::Action& a) {
+    const policies::ProfilePoint* own = profile_.at(a.level, a.mapping, a.opp);
+    const policies::ProfilePoint* next = profile_.at(facts.floor_level, a.mapping, a.opp);
     if (own == nullptr || next == nullptr) return false;
-    double ready_s = left * own->latency_s * factor + (opp == action.opp ? 0 : switch_s);
+    double ready_s = left * own->latency_s * factor;
+    if (a.mapping != action.mapping || a.opp != action.opp) ready_s += board_.cluster_of(a.mapping).switch_s;
+    if (a.mapping != action.mapping) ready_s += board_.migration_s;
     for (const double slack : slack_s) {
       if (ready_s > slack) return false;
       ready_s += next->latency_s * factor;
@@ -171,9 +204,39 @@ OppId Shield::hurry(const policies::Situation& facts, const policies::Action& ac
     return true;
   };
   const OppId top = highest(facts, action);
-  OppId opp = action.opp;
-  while (opp < top && !keeps(opp)) opp = OppId(opp.value + 1);
-  return opp;
+  while (best.opp < top && !keeps(best)) best.opp = OppId(best.opp.value + 1);
+  if (!config_.move || keeps(best)) return best;
+  // Another mapping of as many threads: the cheapest point there at which all are kept; failing that, wherever this one
+  // and the next are done soonest.
+  const auto two_s = [&](const policies::Action& a) {
+    const policies::ProfilePoint* own = profile_.at(a.level, a.mapping, a.opp);
+    const policies::ProfilePoint* next = profile_.at(facts.floor_level, a.mapping, a.opp);
+    if (own == nullptr || next == nullptr) return std::numeric_limits<double>::infinity();
+    return (left * own->latency_s + next->latency_s) * factor + (a.mapping != action.mapping ? board_.migration_s : 0);
+  };
+  policies::Action soonest = best;
+  double least_j = std::numeric_limits<double>::infinity();
+  for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
+    policies::Action other = action;
+    other.mapping = MappingId(m);
+    if (!movable(action.mapping, other.mapping)) continue;
+    const OppId last = highest(facts, other.mapping);
+    for (other.opp = OppId(0); other.opp <= last; other.opp = OppId(other.opp.value + 1)) {
+      if (!allows(facts, other.mapping, other.level, other.opp)) continue;
+      if (two_s(other) < two_s(soonest)) soonest = other;
+      const double j = cost_j(facts, other.mapping, other.level, other.opp);
+      if (j >= least_j || !keeps(other)) continue;
+      least_j = j;
+      best = other;
+    }
+  }
+  return std::isfinite(least_j) ? best : soonest;
+}
+
+bool Shield::movable(MappingId from, MappingId to) const noexcept {
+  const boards::Mapping &a = board_.mappings[from.index()], &b = board_.mappings[to.index()];
+  return from != to && a.cores == b.cores && a.cpu_quota == b.cpu_quota &&
+         board_.cluster_of(from).kind == boards::UnitKind::kCpu && board_.cluster_of(to).kind == boards::UnitKind::kCpu;
 }
 
 OppId Shield::highest(const policies::Situation& facts, MappingId mapping) const noexcept {
@@ -191,8 +254,8 @@ OppId Shield::highest(const policies::Situation& facts, const policies::Action& 
   return top;
 }
 
-std::optional<Shield::Raise> Shield::rescue(const policies::Situation& facts, const policies::Action& action,
-                                            double left, double slack_s) const noexcept {
+std::optional<Shield::Change> Shield::rescue(const policies::Situation& facts, const policies::Action& action,
+                                             double left, double slack_s) const noexcept {
   if (!config_.enabled || !rescues() || action.governor.has_value() || action.kernel_placed) return std::nullopt;
   const double switch_s = board_.cluster_of(action.mapping).switch_s;
   const policies::ProfilePoint* own = profile_.at(action.level, action.mapping, action.opp);
@@ -201,13 +264,47 @@ std::optional<Shield::Raise> Shield::rescue(const policies::Situation& facts, co
   const policies::ProfilePoint* fastest = profile_.at(action.level, action.mapping, top);
   if (fastest == nullptr || fastest->latency_s >= own->latency_s) return std::nullopt;
   const double own_s = own->latency_s * facts.slow_down, top_s = fastest->latency_s * facts.slow_down;
-  // Running on for x, until the top is in force: x + (left - x / own) top = slack.
+  // Running on for x, until the top is in force: x + (left - x / own) top = slack. A run that is off by the margin is
+  // off by it at its end, however little of it is left.
   const auto wait_s = [&](double margin) {
-    return (slack_s - left * top_s * (1 + margin)) / (1 - top_s / own_s) - switch_s;
+    return (slack_s - (left + margin) * top_s) / (1 - top_s / own_s) - switch_s;
   };
   const double last_s = wait_s(config_.latency_margin);
-  if (wait_s(0) < 0 || last_s >= left * own_s * (1 + config_.latency_margin)) return std::nullopt;
-  return Raise{std::max(0.0, last_s), top};
+  if (wait_s(0) < 0 || last_s >= (left + config_.latency_margin) * own_s) return std::nullopt;
+  return Change{std::max(0.0, last_s), top};
+}
+
+std::optional<Shield::Change> Shield::ease(const policies::Situation& facts, const policies::Action& action,
+                                           double left, double slack_s, double target_s,
+                                           double dwell_s) const noexcept {
+  // Without the rescue a slow end that comes late would be a miss.
+  if (!config_.enabled || !config_.ease || !rescues() || action.governor.has_value() || action.kernel_placed)
+    return std::nullopt;
+  const OppId top = highest(facts, action);
+  const policies::ProfilePoint* own = profile_.at(action.level, action.mapping, action.opp);
+  const policies::ProfilePoint* fastest = profile_.at(action.level, action.mapping, top);
+  const policies::ProfilePoint* next = profile_.fastest(facts.floor_level);
+  if (own == nullptr || fastest == nullptr || next == nullptr) return std::nullopt;
+  const double switch_s = board_.cluster_of(action.mapping).switch_s;
+  const double own_s = own->latency_s * facts.slow_down;
+  const double margin = 1 + config_.latency_margin;
+  const double next_s = next->latency_s * facts.slow_down * margin;
+  const double ahead_s = target_s - std::floor(target_s / next_s) * next_s - 2 * switch_s;
+  const double then = std::min(left, ahead_s / (fastest->latency_s * facts.slow_down) - config_.latency_margin);
+  if (target_s < next_s || then <= 0) return std::nullopt;
+  const double wait_s = std::max((left - then) * own_s, dwell_s);
+  const double rest = left - wait_s / own_s;
+  if (rest <= config_.latency_margin) return std::nullopt;
+  const auto cost = [&](OppId opp) { return cost_j(facts, action.mapping, action.level, opp); };
+  OppId best = action.opp;
+  for (OppId opp(action.opp.value - 1); opp.value >= 0; opp = OppId(opp.value - 1)) {
+    const policies::ProfilePoint* point = profile_.at(action.level, action.mapping, opp);
+    if (point == nullptr) continue;
+    if (wait_s + 2 * switch_s + (rest + config_.latency_margin) * point->latency_s * facts.slow_down > slack_s) break;
+    if (cost(opp) < cost(best)) best = opp;
+  }
+  if (best == action.opp) return std::nullopt;
+  return Change{wait_s, best};
 }
 
 }  // namespace reins::control

@@ -21,7 +21,11 @@ struct ShieldConfig {
                           ///< cluster's dwell_s where the board file asks for more; upward moves are exempt. 0..10
   bool rescue = true;  ///< raise the point of an inference under way in time for its own deadline where it runs late
   double start_margin =
-      0;              ///< as latency_margin, of the point where an inference starts, where `rescue` is on. -0.3..1
+      0;             ///< as latency_margin, of the point where an inference starts, where `rescue` is on. -0.3..1
+  bool ease = true;  ///< lower the point of an inference under way once what is left of it is in nobody's way
+  bool move = true;  ///< hurry may move the inference under way to other cores too, where no point of its own is
+                     ///< enough. Off where
+  ///< the driver cannot
   bool hurry = true;  ///< raise the point of an inference under way for those who join behind it. Off where a driver
                       ///< blocks while the engine runs
 };
@@ -45,21 +49,29 @@ class Shield {
 
   /// For an inference under way at `action`, with `left` (0..1) of it still to do, and the requests behind it, which
   /// run at the floor's level: the slowest operating point, from the present one up, at which all keep their deadlines
-  /// if those behind run at that point too; else the highest. Never past a cap, nor to where heat or the power cap
-  /// would be broken and are not yet. `facts`: of the decision that started it. `slack_s`: time left to each deadline,
-  /// its own first; infinite: none.
-  OppId hurry(const policies::Situation& facts, const policies::Action& action, double left,
-              std::span<const double> slack_s) const noexcept;
+  /// if those behind run at that point too; else, where it may move, a point of another mapping of as many threads;
+  /// else the highest. Never past a cap, nor to where heat or the power cap would be broken and are not yet. `facts`:
+  /// of the decision that started it. `slack_s`: time left to each deadline, its own first; infinite: none.
+  policies::Action hurry(const policies::Situation& facts, const policies::Action& action, double left,
+                         std::span<const double> slack_s) const noexcept;
+  /// True where the threads of an inference on `from` can be moved to `to` while they run: other cores, as many.
+  bool movable(MappingId from, MappingId to) const noexcept;
 
-  /// The last moment to raise an inference under way so that it still keeps its deadline: `wait_s` from now, to `opp`.
-  struct Raise {
+  /// What an inference under way is to change to: `wait_s` from now, to `opp`.
+  struct Change {
     double wait_s = 0;
     OppId opp;
   };
-  /// As hurry(), for the one under way alone: `slack_s` to its deadline. None: it ends in time as it is, or nothing
-  /// helps.
-  std::optional<Raise> rescue(const policies::Situation& facts, const policies::Action& action, double left,
-                              double slack_s) const noexcept;
+  /// The last moment to raise an inference under way so that it still keeps its deadline, `slack_s` away; as hurry(),
+  /// for that one alone. None: it ends in time as it is, or nothing helps.
+  std::optional<Change> rescue(const policies::Situation& facts, const policies::Action& action, double left,
+                               double slack_s) const noexcept;
+  /// For an inference under way behind which nobody waits: the moment from which speed buys nothing for who may come,
+  /// and the cheapest lower point that still ends it in time. That moment: as many new requests, each due `target_s`
+  /// after it came and all coming at once, as the highest point can serve in time at all can still be kept when it
+  /// finishes this one first. `dwell_s`: what the present point must stand for yet. None: never, or nothing is saved.
+  std::optional<Change> ease(const policies::Situation& facts, const policies::Action& action, double left,
+                             double slack_s, double target_s, double dwell_s) const noexcept;
 
   /// Heat, power cap and energy budget hold there; also asked where the shield is off, for a growth is nobody's
   /// decision.
@@ -67,6 +79,8 @@ class Shield {
 
   /// Predicted time of one inference with everything that delays its start, seconds.
   double predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept;
+  /// For how long a point of this mapping's cluster stands before a lower one, seconds.
+  double dwell_s(MappingId mapping) const noexcept;
   /// The least time, in seconds, for which the board wants an operating point of this mapping's cluster to stand before
   /// it parks lower. 0 where the shield is off.
   double park_dwell_s(MappingId mapping) const noexcept;
@@ -80,7 +94,12 @@ class Shield {
   bool cool(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   bool within_power(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   bool in_time(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
-  /// Those that wait keep their deadlines too if they run no slower.
+  /// Energy of one inference over what resting as long takes, joules; infinite
+  /// where no energy is known.
+  double cost_j(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
+  /// For how long from the decision on nobody else comes, where arrivals are regular; else 0. Seconds.
+  double nobody_until_s(const policies::Situation& facts) const noexcept;
+  /// Those that wait, and those that are to come (Situation::pace_s), keep their deadlines too if they run no slower.
   bool keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   bool in_budget(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   /// 0 = everything holds; each broken goal sets a bit, the graver the higher.

@@ -11,7 +11,7 @@ constexpr double kSpin_s = 0.0002;
 
 LiveRun::LiveRun(const World& world, const control::RuntimeConfig& config, control::Plant& plant,
                  const data::ImageSet& images)
-    : world_(world), config_(config), plant_(plant), images_(images) {
+    : world_(world), config_(control::as_the_plant_can(config, plant)), plant_(plant), images_(images) {
   runtime_.emplace(*world_.board, *world_.space, *world_.profile, config_);
 }
 

@@ -272,6 +272,33 @@ TEST(LivePlant, LeavesAClusterAloneThatNoMappingUsesAndNobodyMaySet) {
   EXPECT_EQ(world.at(1, "scaling_setspeed"), "1600000");
 }
 
+TEST(LivePlant, MovesAnInferenceToOtherCoresWhileItRuns) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  std::atomic<bool> go_on = false;
+  world.engine.while_running = [&] {
+    while (!go_on) std::this_thread::yield();
+  };
+  ASSERT_OK(plant->apply(act(0, 1, 2)));
+  ASSERT_OK(plant->start(LevelId(1), kImage));
+  ASSERT_OK(plant->apply(act(2, 1, 3)));
+  {
+    const std::lock_guard<std::mutex> lock(world.engine.moving);
+    ASSERT_EQ(world.engine.moved.size(), 1U);
+    EXPECT_THAT(world.engine.moved[0].cpus, ElementsAre(2, 3));
+  }
+  EXPECT_EQ(world.at(1, "scaling_setspeed"), "1600000");
+  EXPECT_EQ(world.at(0, "scaling_setspeed"), "200000") << "where it was nobody is now";
+  EXPECT_THAT(plant->apply(act(1, 1, 3)), IsError(ErrorKind::kBusy, HasSubstr("mapping"))) << "one core is not as many";
+  world.engine.can_move = false;
+  EXPECT_FALSE(plant->moves());
+  EXPECT_THAT(plant->apply(act(0, 1, 2)), IsError(ErrorKind::kBusy, HasSubstr("mapping")));
+  go_on = true;
+  EXPECT_OK(LiveWorld::end(*plant));
+  ASSERT_OK(plant->apply(act(2, 1, 4)));
+  EXPECT_EQ(world.engine.placements.size(), 1U) << "it is there already";
+}
+
 TEST(LivePlant, SaysGoneWhenAClusterLeaves) {
   LiveWorld world;
   const auto plant = world.plant();

@@ -519,6 +519,96 @@ TEST_F(RuntimeTest, RaisesAnInferenceThatRunsLateInTimeForItsDeadline) {
   EXPECT_EQ(runtime.next_event_s(), kNever);
 }
 
+TEST_F(RuntimeTest, MovesAnInferenceForOneThatCannotWait) {
+  config_.shield.enabled = true;
+  config_.shield.ease = false;
+  Runtime runtime = make();
+  policies::Goals goals;
+  goals.accuracy_floor = 0.7;
+  runtime.set_goals(goals);
+  arrive(runtime, 0, 1, 2);
+  decide(runtime, 0, act(0, 2, 0, 1));  // 1.6 s on little-x2, from 0.0002 s on
+  arrive(runtime, 0.8002, 2, 1.1);  // half of it is left: 0.17 and 0.34 s at the top there, 0.042 and 0.085 on big-x2
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kApply));
+  EXPECT_EQ(effect(0).action.mapping, MappingId(2));
+  EXPECT_EQ(effect(0).action.level, LevelId(2));
+  EXPECT_EQ(effect(0).action.park, OppId(0)) << "the park point is one of that cluster's";
+  EXPECT_EQ(runtime.applied(), effect(0).action);
+  EXPECT_EQ(runtime.counters().switches, 1U);
+  // Ended as profiled: half at 200 MHz there, a migration and a switch, half here. Nothing was slower than it should
+  // be.
+  const double rest_s = 0.5 * world_.profile.at(LevelId(2), MappingId(2), effect(0).action.opp)->latency_s;
+  complete(runtime, 0.8002 + 0.001 + 0.0002 + rest_s, 2);
+  EXPECT_FALSE(effect(0).outcome.missed);
+  EXPECT_EQ(effect(0).outcome.applied.mapping, MappingId(2));
+  EXPECT_NEAR(runtime.observation().facts.slow_down, 1, 1e-9);
+}
+
+TEST_F(RuntimeTest, AsksForThePaceOfThoseWhoAreToCome) {
+  for (const int outlook : {8, 0}) {
+    config_.outlook = outlook;
+    Runtime runtime = make();
+    policies::Goals goals;
+    goals.accuracy_floor = 0.7;  // 0.08 s on big-x2 at the top
+    goals.latency_s = 0.4;
+    runtime.set_goals(goals);
+    // In pairs: irregular, and eight tenths of what can be served.
+    double now_s = 0;
+    for (std::uint64_t id = 1; id <= 200; id += 2, now_s += 0.2) {
+      arrive(runtime, now_s, id);
+      decide(runtime, now_s, act(2, 2, 4, 0));
+      arrive(runtime, now_s + 0.05, id + 1);
+      complete(runtime, now_s + 0.08, 2);
+      decide(runtime, now_s + 0.08, act(2, 2, 4, 0));
+      complete(runtime, now_s + 0.16, 2);
+    }
+    arrive(runtime, now_s, 201);
+    const policies::Situation& facts = runtime.observation().facts;
+    ASSERT_TRUE(facts.pace_s.has_value() && facts.rate_hz.has_value());
+    if (outlook == 0) {
+      EXPECT_NEAR(*facts.pace_s, 0.4, 1e-9) << "its own deadline";
+    } else {
+      EXPECT_NEAR(*facts.pace_s, (8 / *facts.rate_hz + 0.4) / 9, 1e-9) << "so that the eighth is kept";
+      EXPECT_LT(*facts.pace_s, 0.2);
+    }
+  }
+}
+
+TEST_F(RuntimeTest, GoesSlowerOnceTheRestIsInNobodysWay) {
+  config_.shield.enabled = true;
+  Runtime runtime = make();
+  policies::Goals goals;
+  goals.accuracy_floor = 0.7;
+  goals.latency_s = 0.12;
+  runtime.set_goals(goals);
+  const auto start = [&](double at_s, std::uint64_t id) {
+    arrive(runtime, at_s, id);
+    decide(runtime, at_s, act(2, 2, 4, 0));  // 0.08 s
+    return at_s + 0.0002 + 0.08 * (1.06 - (0.12 - 0.0848 - 0.0004) / 0.08);
+  };
+  const double ease_s = start(0, 1);
+  EXPECT_NEAR(runtime.next_event_s(), ease_s, 1e-12);
+  advance(runtime, ease_s);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kApply));
+  EXPECT_EQ(effect(0).action, act(2, 2, 2, 0));
+  EXPECT_GT(runtime.next_event_s(), ease_s) << "and up again where it comes late";
+  // Who comes now is kept: 0.0348 s at the top are left at most, and 0.0848 s for it.
+  arrive(runtime, ease_s + 0.001, 2);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kApply));
+  EXPECT_EQ(effect(0).action.opp, OppId(4));
+  EXPECT_EQ(runtime.next_event_s(), kNever) << "while it waits nothing goes slower";
+  complete(runtime, ease_s + 0.0345, 2);
+  EXPECT_FALSE(effect(0).outcome.missed);
+  decide(runtime, ease_s + 0.0345, act(2, 2, 4, 0));
+  complete(runtime, ease_s + 0.12, 2);
+  EXPECT_FALSE(effect(0).outcome.missed);
+
+  // Who comes before is in the way of it.
+  start(10, 3);
+  arrive(runtime, 10.02, 4);
+  EXPECT_EQ(runtime.next_event_s(), kNever);
+}
+
 /// Answers that grow. On big-x2 at its top the levels take 0.02, 0.04 and 0.08 s; the margin is 6 %.
 class Growing : public RuntimeTest {
  protected:
