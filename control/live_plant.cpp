@@ -153,7 +153,12 @@ Status LivePlant::move(const policies::Action& action) {
   }
   REINS_TRY(engine_.move(placements_[action.mapping.index()]));
   placed_ = action.mapping;
-  return tune(mapping.cluster, action.opp);
+  used_ = mapping.cluster;
+  for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
+    if (tuned_[c] && ClusterId(c) != used_)
+      REINS_TRY(set(ClusterId(c), actuators::FreqKhz{board_.clusters[c].opps.front().freq_khz}));
+  }
+  return {};
 }
 
 Status LivePlant::park(const policies::Action& action) {

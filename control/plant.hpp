@@ -71,7 +71,7 @@ class Plant {
   /// Errors: busy (another mapping while an inference runs that cannot be moved).
   virtual Status apply(const policies::Action& action) = 0;
   /// True where an inference can be moved to other cores while it runs.
-  virtual bool moves() const noexcept { return true; }
+  virtual bool moves() const noexcept { return false; }
   virtual Status park(const policies::Action& action) = 0;
   /// Begins an inference. `input` stays where it is until its last end is polled (it may grow) or the plant restored.
   virtual Status start(LevelId level, const inference::TensorView& input) = 0;

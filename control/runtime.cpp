@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "core/assert.hpp"
 
@@ -182,6 +183,21 @@ void Runtime::sensed(double now_s, const Telemetry& telemetry) noexcept {
   telemetry_ = telemetry;
   if (telemetry.power_w.has_value() && telemetry.window_s > 0) energy_.measured(telemetry.window_s, *telemetry.power_w);
   telemetry_.power_w = telemetry.power_lost ? std::nullopt : power_w;
+  if (busy_ && take_limits()) {
+    progress(now_s, level_);
+    plan_change(now_s);
+  }
+}
+
+bool Runtime::take_limits() noexcept {
+  policies::Situation& facts = observation_.facts;
+  const auto caps = facts.cap;
+  const std::uint32_t held = std::exchange(facts.held, telemetry_.held);
+  for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
+    const auto top = static_cast<std::int32_t>(board_.clusters[c].opps.size()) - 1;
+    facts.cap[c] = std::clamp<std::int32_t>(telemetry_.cap[c].value_or(top), 0, top);
+  }
+  return facts.cap != caps || facts.held != held;
 }
 
 void Runtime::put_lost_last(double soonest_s) noexcept {
@@ -242,11 +258,7 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
   facts.power_w = telemetry_.power_w;
   facts.present = applied_;
   if (parked_.has_value() && !applied_.governor.has_value()) facts.present.opp = *parked_;
-  for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
-    const auto top = static_cast<std::int32_t>(board_.clusters[c].opps.size()) - 1;
-    facts.cap[c] = std::clamp<std::int32_t>(telemetry_.cap[c].value_or(top), 0, top);
-  }
-  facts.held = telemetry_.held;
+  take_limits();
   // Without deadlines nobody asks for a pace: the longer the queue, the further below the mean gap, so that it stays
   // within its places; but none that nothing keeps, which would bind nobody.
   if (!facts.slack_s.has_value() && !facts.pace_s.has_value() && facts.queue_depth > 0 && gaps_ > 0 &&
@@ -258,11 +270,11 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
 
   deciding_ = true;
   const bool stands = config_.decision_interval_s > 0 && now_s - last_decision_s_ < config_.decision_interval_s &&
-                      applied_.mapping.valid() && goals_ == decided_goals_ &&
-                      (applied_.governor.has_value() || (observation_.mask.allows(applied_.level) &&
-                                                         observation_.mask.allows(applied_.mapping, applied_.opp)));
+                      decided_.mapping.valid() && goals_ == decided_goals_ &&
+                      (decided_.governor.has_value() || (observation_.mask.allows(decided_.level) &&
+                                                         observation_.mask.allows(decided_.mapping, decided_.opp)));
   if (stands) {
-    decide(now_s, applied_, 0, effects);
+    decide(now_s, decided_, 0, effects);
     return;
   }
   effects.add(EffectKind::kDecide);
@@ -275,11 +287,11 @@ void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t 
   settle(now_s);
   const Admission admission = shield_.admit(observation_, wanted, now_s - last_switch_s_);
   if (admission.changed) ++counters_.shield_interventions;
-  if (decision_ns > 0 || !(wanted == applied_)) ++counters_.decisions;
+  if (decision_ns > 0 || !(wanted == decided_)) ++counters_.decisions;
   last_decision_s_ = now_s;
   decided_goals_ = goals_;
 
-  const policies::Action& action = admission.action;
+  const policies::Action& action = decided_ = admission.action;
   const bool moved = applied_.mapping.valid() && action.mapping != applied_.mapping;
   const bool retuned = action.governor != applied_.governor ||
                        (!action.governor.has_value() && (moved || parked_.value_or(applied_.opp) != action.opp));

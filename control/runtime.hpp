@@ -49,14 +49,15 @@ class Runtime {
   const policies::Goals& goals() const noexcept { return goals_; }
 
   /// A request comes in. Without a deadline of its own it gets arrival + the latency target. While an inference runs
-  /// its operating point may rise (kApply), so that this one and those before it keep their deadlines.
+  /// its operating point may rise, or it may move to other cores (kApply), so that this one and those before it keep
+  /// their deadlines.
   void arrive(double now_s, const Request& request, Effects& effects) noexcept;
   /// New sensor values.
   void sensed(double now_s, const Telemetry& telemetry) noexcept;
   /// The inference that was started, or grown, has ended at `level`: a reply, or (kGrow) it goes on and this is called
   /// again. An inference that did not grow as asked is replied to as it is.
   void complete(double now_s, LevelId level, Effects& effects) noexcept;
-  /// Timers that are due.
+  /// Timers that are due: parking, or another operating point for the inference under way (kApply).
   void advance(double now_s, Effects& effects) noexcept;
   /// When `advance` must be called next; infinity where nothing is planned.
   double next_event_s() const noexcept;
@@ -99,6 +100,8 @@ class Runtime {
   /// be fast.
   void plan_change(double now_s) noexcept;
   double left() const noexcept;
+  /// Caps and held clusters of the facts as telemetry has them now. True where that changed something.
+  bool take_limits() noexcept;
   void retune(double now_s, MappingId mapping, OppId opp, Effects& effects) noexcept;
   /// Brings `done_` up to `now_s`.
   void progress(double now_s, LevelId level) noexcept;
@@ -123,6 +126,7 @@ class Runtime {
   bool busy_ = false;
   policies::Observation observation_;
   policies::Action applied_;
+  policies::Action decided_;  // the last decision as admitted; what is applied may have changed since
   Outcome running_;
   LevelId level_;
   double done_ = 0, done_at_s_ = 0;   // of the inference under way, as if the slow-down were 1; as of then

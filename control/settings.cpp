@@ -50,7 +50,7 @@ constexpr std::array<Knob, 22> kKnobs{{
      [](RuntimeConfig& c, double v) { c.shield.dwell_s = v; }},
     {"shield.rescue", 0, 1, [](const RuntimeConfig& c) { return c.shield.rescue ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.shield.rescue = v != 0; }},
-    {"shield.start_margin", -0.5, 1, [](const RuntimeConfig& c) { return c.shield.start_margin; },
+    {"shield.start_margin", -0.3, 1, [](const RuntimeConfig& c) { return c.shield.start_margin; },
      [](RuntimeConfig& c, double v) { c.shield.start_margin = v; }},
     {"shield.ease", 0, 1, [](const RuntimeConfig& c) { return c.shield.ease ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.shield.ease = v != 0; }},

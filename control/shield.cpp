@@ -32,7 +32,8 @@ double Shield::start_s(const policies::Situation& facts, MappingId m, LevelId l,
   const double safe_s = predicted_s(facts, m, l, o);
   const policies::ProfilePoint* point = profile_.at(l, m, o);
   if (!rescues() || point == nullptr) return safe_s;
-  return safe_s - point->latency_s * facts.slow_down * (config_.latency_margin - config_.start_margin);
+  return safe_s - point->latency_s * facts.slow_down *
+                      (config_.latency_margin - std::min(config_.start_margin, config_.latency_margin));
 }
 
 double Shield::mean_power_w(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
@@ -62,8 +63,13 @@ bool Shield::in_time(const policies::Situation& facts, MappingId m, LevelId l, O
   if (!facts.slack_s.has_value() || predicted_s(facts, m, l, o) <= *facts.slack_s) return true;
   if (!rescues() || start_s(facts, m, l, o) > *facts.slack_s) return false;
   // A start that a raise can save.
-  const OppId top = highest(facts, m);
-  return o < top && predicted_s(facts, m, l, top) + board_.cluster_of(m).switch_s <= *facts.slack_s;
+  policies::Action start;
+  start.mapping = m;
+  start.level = l;
+  start.opp = o;
+  const OppId top = highest(facts, start);
+  return o < top && profile_.at(l, m, top) != nullptr &&
+         predicted_s(facts, m, l, top) + board_.cluster_of(m).switch_s <= *facts.slack_s;
 }
 
 double Shield::cost_j(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
@@ -151,6 +157,7 @@ Admission Shield::admit(const policies::Observation& observation, const policies
   if (config_.ease && nobody_until_s(facts) > 0 && broken(facts, action.mapping, action.level, action.opp) == 0) {
     OppId best = action.opp;
     for (OppId o(action.opp.value - 1); o.value >= 0; o = OppId(o.value - 1)) {
+      if (!mask.allows(action.mapping, o)) continue;
       if (broken(facts, action.mapping, action.level, o) != 0 ||
           predicted_s(facts, action.mapping, action.level, o) > nobody_until_s(facts))
         break;
@@ -215,22 +222,31 @@ policies::Action Shield::hurry(const policies::Situation& facts, const policies:
     return (left * own->latency_s + next->latency_s) * factor + (a.mapping != action.mapping ? board_.migration_s : 0);
   };
   policies::Action soonest = best;
+  bool found = false;
   double least_j = std::numeric_limits<double>::infinity();
   for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
     policies::Action other = action;
     other.mapping = MappingId(m);
     if (!movable(action.mapping, other.mapping)) continue;
     const OppId last = highest(facts, other.mapping);
-    for (other.opp = OppId(0); other.opp <= last; other.opp = OppId(other.opp.value + 1)) {
+    for (other.opp = held(facts, other.mapping) ? last : OppId(0); other.opp <= last;
+         other.opp = OppId(other.opp.value + 1)) {
       if (!allows(facts, other.mapping, other.level, other.opp)) continue;
       if (two_s(other) < two_s(soonest)) soonest = other;
+      if (!keeps(other)) continue;
+      // The slowest where no energy is known.
       const double j = cost_j(facts, other.mapping, other.level, other.opp);
-      if (j >= least_j || !keeps(other)) continue;
+      if (found && !(j < least_j)) continue;
+      found = true;
       least_j = j;
       best = other;
     }
   }
-  return std::isfinite(least_j) ? best : soonest;
+  return found ? best : soonest;
+}
+
+bool Shield::held(const policies::Situation& facts, MappingId mapping) const noexcept {
+  return ((facts.held >> space_.mappings[mapping.index()].cluster.index()) & 1U) != 0;
 }
 
 bool Shield::movable(MappingId from, MappingId to) const noexcept {
@@ -277,8 +293,9 @@ std::optional<Shield::Change> Shield::rescue(const policies::Situation& facts, c
 std::optional<Shield::Change> Shield::ease(const policies::Situation& facts, const policies::Action& action,
                                            double left, double slack_s, double target_s,
                                            double dwell_s) const noexcept {
-  // Without the rescue a slow end that comes late would be a miss.
-  if (!config_.enabled || !config_.ease || !rescues() || action.governor.has_value() || action.kernel_placed)
+  // Without hurry nothing would go up again for who comes.
+  if (!config_.enabled || !config_.ease || !config_.hurry || action.governor.has_value() || action.kernel_placed ||
+      held(facts, action.mapping))
     return std::nullopt;
   const OppId top = highest(facts, action);
   const policies::ProfilePoint* own = profile_.at(action.level, action.mapping, action.opp);

@@ -19,15 +19,16 @@ struct ShieldConfig {
   double thermal_margin_c = 1.0;  ///< kept below the throttle point, kelvin. 0..20
   double dwell_s = 0.02;          ///< a lower operating point waits this long after the last change, or as long as the
                           ///< cluster's dwell_s where the board file asks for more; upward moves are exempt. 0..10
-  bool rescue = true;  ///< raise the point of an inference under way in time for its own deadline where it runs late
-  double start_margin =
-      0;             ///< as latency_margin, of the point where an inference starts, where `rescue` is on. -0.3..1
-  bool ease = true;  ///< lower the point of an inference under way once what is left of it is in nobody's way
-  bool move = true;  ///< hurry may move the inference under way to other cores too, where no point of its own is
-                     ///< enough. Off where
-  ///< the driver cannot
+  bool rescue = true;  ///< raise the point of an inference under way in time for its own deadline where it runs late.
+                       ///< Needs `hurry`
+  double start_margin = 0;  ///< as latency_margin, of the point where an inference starts, where `rescue` is on; never
+                            ///< more than latency_margin. -0.3..1
+  bool ease = true;  ///< lower the point of an inference under way once what is left of it is in nobody's way, and take
+                     ///< the cheapest that is in time where arrivals are regular. The former needs `hurry`
+  bool move = true;  ///< `hurry` may move the inference under way to other cores too, where no point of its own is
+                     ///< enough. Off where the driver cannot
   bool hurry = true;  ///< raise the point of an inference under way for those who join behind it. Off where a driver
-                      ///< blocks while the engine runs
+                      ///< blocks while the engine runs: then nothing changes while it runs
 };
 
 /// What the shield did to an action.
@@ -87,6 +88,8 @@ class Shield {
   const ShieldConfig& config() const noexcept { return config_; }
 
  private:
+  /// True where another program sets the mapping's cluster: it stays at its cap.
+  bool held(const policies::Situation& facts, MappingId mapping) const noexcept;
   bool rescues() const noexcept { return config_.rescue && config_.hurry; }
   double start_s(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   OppId highest(const policies::Situation& facts, MappingId mapping) const noexcept;

@@ -24,6 +24,7 @@ class EmulatedPlant final : public control::Plant {
   double next_event_s() override;
   control::PlantReport report() override;
   bool emulated() const noexcept override { return true; }
+  bool moves() const noexcept override { return true; }
   Status restore() override { return {}; }
 
  private:

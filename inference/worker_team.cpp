@@ -90,15 +90,20 @@ Status WorkerTeam::move(const Placement& placement) {
   if (placement.unit != Unit::kCpu || !pinned_ || static_cast<int>(placement.cpus.size()) != wanted_) {
     return fail(ErrorKind::kUnsupported, "what runs can be moved to as many other cores alone", "placement");
   }
-  for (std::size_t i = 0; i < placement.cpus.size(); ++i) cpus_[i] = placement.cpus[i];
-  if (changed_) return {};  // the next run goes there
+  const auto pin = [this](int worker, int cpu) {
+    if (changed_ || (worker == 0 && !caller_.has_value())) return 0;  // the next run goes there
+    const pthread_t thread =
+        worker == 0 ? *caller_ : threads_[static_cast<std::size_t>(worker - 1)]->thread.native_handle();
+    const cpu_set_t set = single(cpu);
+    return ::pthread_setaffinity_np(thread, sizeof set, &set);
+  };
   for (int i = 0; i < wanted_; ++i) {
-    if (i == 0 && !caller_.has_value()) continue;
-    const pthread_t thread = i == 0 ? *caller_ : threads_[static_cast<std::size_t>(i - 1)]->thread.native_handle();
-    const cpu_set_t set = single(cpus_[static_cast<std::size_t>(i)]);
-    if (const int problem = ::pthread_setaffinity_np(thread, sizeof set, &set); problem != 0)
-      return fail(from_errno(problem, "cannot move a worker", "engine", "name cpus that are online"));
+    const int problem = pin(i, placement.cpus[static_cast<std::size_t>(i)]);
+    if (problem == 0) continue;
+    for (int back = 0; back < i; ++back) static_cast<void>(pin(back, cpus_[static_cast<std::size_t>(back)]));
+    return fail(from_errno(problem, "cannot move a worker", "engine", "name cpus that are online"));
   }
+  for (std::size_t i = 0; i < placement.cpus.size(); ++i) cpus_[i] = placement.cpus[i];
   return {};
 }
 

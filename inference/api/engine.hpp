@@ -68,7 +68,7 @@ class Engine {
   virtual bool moves() const noexcept { return false; }
   /// Moves what runs to the cores of `placement`, as many as it runs on, at once. The one call that another thread may
   /// make while begin() or grow() runs. Errors: unsupported (it cannot, another number of cores, a core that is not
-  /// there); what the kernel answers.
+  /// there); what the kernel answers: then all stays where it was, and the loop that asked for it ends.
   virtual Status move(const Placement& placement) {
     static_cast<void>(placement);
     return fail(ErrorKind::kUnsupported, "this engine cannot move an inference while it runs", "placement");

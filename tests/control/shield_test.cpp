@@ -71,6 +71,11 @@ TEST_F(ShieldTest, StartsWhereTheMeanIsInTimeIfARaiseCanSaveTheRest) {
   facts().cap = {2, 2, 0, 0};
   EXPECT_NE(admit(act(2, 2, 2, 0)).action, act(2, 2, 2, 0)) << "a cap there: no raise can save it";
   facts().cap = {2, 4, 0, 0};
+  facts().goals.power_w = world_.profile.at(LevelId(2), MappingId(2), OppId(2))->power_w;
+  facts().queue_depth = 1;
+  EXPECT_NE(admit(act(2, 2, 2, 0)).action, act(2, 2, 2, 0)) << "nor past the power cap";
+  facts().goals.power_w.reset();
+  facts().queue_depth = 0;
   config_.hurry = false;
   EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 3, 0)) << "nor where the driver blocks";
 }
@@ -187,7 +192,11 @@ TEST_F(ShieldTest, HurryMovesToOtherCoresWhereItsOwnAreNotEnough) {
   EXPECT_EQ(hurry(0.5, {1, 0.02}), act(2, 2, 4)) << "too late for all: where it is over soonest";
   facts().cap[1] = 0;
   EXPECT_EQ(hurry(0.5, {1, 0.15}), act(0, 2, 2)) << "a cap: 0.2 s and more there";
+  facts().cap[1] = 3;
+  facts().held = 2;
+  EXPECT_EQ(hurry(0.5, {1, 0.15}), act(2, 2, 3)) << "another program has it there";
   facts().cap[1] = 4;
+  facts().held = 0;
   config_.move = false;
   EXPECT_EQ(hurry(0.5, {1, 0.15}), act(0, 2, 2));
   const Shield shield(world_.board, world_.space, world_.profile, config_);
@@ -243,9 +252,12 @@ TEST_F(ShieldTest, EasesOnceWhoMayComeCanStillBeKept) {
   facts().cap[1] = 2;  // to 1200 MHz, where the rest takes longer
   EXPECT_GT(ease(act(2, 2, 2), 1, 0.21, 0.21)->wait_s, 0);
   facts().cap[1] = 4;
-  config_.rescue = false;
-  EXPECT_FALSE(ease(act(2, 2, 4), 1, 0.12, 0.12).has_value()) << "nothing would save it if it came late";
-  config_.rescue = true;
+  facts().held = 2;
+  EXPECT_FALSE(ease(act(2, 2, 4), 1, 0.12, 0.12).has_value()) << "another program has the cluster";
+  facts().held = 0;
+  config_.hurry = false;
+  EXPECT_FALSE(ease(act(2, 2, 4), 1, 0.12, 0.12).has_value()) << "nothing would go up again for who comes";
+  config_.hurry = true;
   config_.ease = false;
   EXPECT_FALSE(ease(act(2, 2, 4), 1, 0.12, 0.12).has_value());
 }
@@ -399,6 +411,9 @@ TEST_F(ShieldTest, WhatItAdmitsIsAlwaysWithinTheMask) {
     if (rng.below(3) == 0) f.goals.energy_j = rng.uniform(0.01, 1);
     if (rng.below(2) == 0) f.goals.accuracy_floor = rng.uniform(0.4, 0.8);
     f.queue_depth = rng.index(4);
+    if (rng.below(2) == 0) f.mean_gap_s = rng.uniform(0.01, 2);
+    if (rng.below(2) == 0) f.gap_variation = rng.uniform(0, 0.2);
+    if (rng.below(3) == 0) f.held = static_cast<std::uint32_t>(rng.below(4));
     f.slow_down = rng.uniform(0.5, 3);
     builder_.fill(observation_);
     const policies::ActionMask mask = observation_.mask;
