@@ -105,14 +105,15 @@ Status LivePlant::set(ClusterId cluster, const actuators::Setting& wanted) noexc
   return {};
 }
 
+Status LivePlant::set_point(ClusterId cluster, OppId opp) noexcept {
+  if (!tuned_[cluster.index()]) return {};
+  return set(cluster, actuators::FreqKhz{board_.clusters[cluster.index()].opps[opp.index()].freq_khz});
+}
+
 Status LivePlant::tune(ClusterId used, OppId opp) noexcept {
   used_ = used;
-  for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
-    if (!tuned_[c]) continue;
-    const auto& opps = board_.clusters[c].opps;
-    const OppId wanted = ClusterId(c) == used ? opp : OppId(0);
-    REINS_TRY(set(ClusterId(c), actuators::FreqKhz{opps[wanted.index()].freq_khz}));
-  }
+  for (std::size_t c = 0; c < board_.clusters.size(); ++c)
+    REINS_TRY(set_point(ClusterId(c), ClusterId(c) == used ? opp : OppId(0)));
   return {};
 }
 
@@ -147,16 +148,12 @@ Status LivePlant::move(const policies::Action& action) {
     return fail(ErrorKind::kBusy, "the mapping cannot change while an inference runs", mapping.name);
   }
   // The cores that it comes to are fast before it comes.
-  if (tuned_[mapping.cluster.index()]) {
-    const auto& opps = board_.clusters[mapping.cluster.index()].opps;
-    REINS_TRY(set(mapping.cluster, actuators::FreqKhz{opps[action.opp.index()].freq_khz}));
-  }
+  REINS_TRY(set_point(mapping.cluster, action.opp));
   REINS_TRY(engine_.move(placements_[action.mapping.index()]));
   placed_ = action.mapping;
   used_ = mapping.cluster;
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
-    if (tuned_[c] && ClusterId(c) != used_)
-      REINS_TRY(set(ClusterId(c), actuators::FreqKhz{board_.clusters[c].opps.front().freq_khz}));
+    if (ClusterId(c) != used_) REINS_TRY(set_point(ClusterId(c), OppId(0)));
   }
   return {};
 }

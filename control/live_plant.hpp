@@ -90,6 +90,8 @@ class LivePlant final : public Plant {
   /// Hands the integrals out, and what is amiss with the sensors.
   void tell(double now_s);
   Status tune(ClusterId used, OppId opp) noexcept;
+  /// One cluster's point, where its frequency is ours to set.
+  Status set_point(ClusterId cluster, OppId opp) noexcept;
   /// apply() of another mapping while an inference runs.
   Status move(const policies::Action& action);
   /// Puts one cluster's setting in force, or leaves it where another program has the control.

@@ -1,7 +1,6 @@
 #include "control/runtime.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -162,8 +161,7 @@ void Runtime::retune(double now_s, MappingId mapping, OppId opp, Effects& effect
   if (mapping != applied_.mapping) {
     done_at_s_ = std::max(done_at_s_, now_s) + board_.migration_s + board_.cluster_of(mapping).switch_s;
     applied_.mapping = mapping;
-    const std::uint64_t parks = observation_.mask.parks(mapping.index());
-    if (applied_.park.valid()) applied_.park = OppId(parks != 0 ? std::countr_zero(parks) : 0);
+    if (applied_.park.valid()) applied_.park = Shield::lowest_park(observation_.mask, mapping);
     running_.applied.mapping = mapping;
     running_.applied.park = applied_.park;
   } else {

@@ -154,12 +154,13 @@ Admission Shield::admit(const policies::Observation& observation, const policies
   }
 
   // Regular arrivals: nobody comes before it ends, and the cheapest point that is in time has nothing against it.
-  if (config_.ease && nobody_until_s(facts) > 0 && broken(facts, action.mapping, action.level, action.opp) == 0) {
+  const double until_s = nobody_until_s(facts);
+  if (config_.ease && until_s > 0 && broken(facts, action.mapping, action.level, action.opp) == 0) {
     OppId best = action.opp;
     for (OppId o(action.opp.value - 1); o.value >= 0; o = OppId(o.value - 1)) {
       if (!mask.allows(action.mapping, o)) continue;
       if (broken(facts, action.mapping, action.level, o) != 0 ||
-          predicted_s(facts, action.mapping, action.level, o) > nobody_until_s(facts))
+          predicted_s(facts, action.mapping, action.level, o) > until_s)
         break;
       if (cost_j(facts, action.mapping, action.level, o) < cost_j(facts, action.mapping, action.level, best)) best = o;
     }
@@ -179,9 +180,14 @@ Admission Shield::admit(const policies::Observation& observation, const policies
     // A park point is an index into the mapping's own cluster.
     const std::uint64_t parks = mask.parks(action.mapping.index());
     if (action.mapping != wanted.mapping || ((parks >> action.park.index()) & 1U) == 0)
-      action.park = OppId(parks != 0 ? std::countr_zero(parks) : 0);  // none: a mapping that the mask does not offer
+      action.park = lowest_park(mask, action.mapping);
   }
   return {action, !(action == wanted)};
+}
+
+OppId Shield::lowest_park(const policies::ActionMask& mask, MappingId mapping) noexcept {
+  const std::uint64_t parks = mask.parks(mapping.index());
+  return OppId(parks != 0 ? std::countr_zero(parks) : 0);  // none: a mapping that the mask does not offer
 }
 
 double Shield::dwell_s(MappingId mapping) const noexcept {

@@ -80,6 +80,8 @@ class Shield {
 
   /// Predicted time of one inference with everything that delays its start, seconds.
   double predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept;
+  /// The park point of an inference that comes to `mapping` with one of another mapping's.
+  static OppId lowest_park(const policies::ActionMask& mask, MappingId mapping) noexcept;
   /// For how long a point of this mapping's cluster stands before a lower one, seconds.
   double dwell_s(MappingId mapping) const noexcept;
   /// The least time, in seconds, for which the board wants an operating point of this mapping's cluster to stand before
