@@ -86,6 +86,7 @@ void write_cluster(Writer& out, const Cluster& cluster) {
   out.number("macs_per_cycle", time.macs_per_cycle, kAssumed);
   out.number("parallel_fraction", time.parallel_fraction, kAssumed);
   out.number("bytes_per_s", time.bytes_per_s, kAssumed);
+  out.number("overlap", time.overlap, kAssumed);
   out.number("launch_cycles", time.launch_cycles, kAssumed);
   out.number("launch_s", time.launch_s, kAssumed);
   out.number("call_cycles", time.call_cycles, kAssumed);

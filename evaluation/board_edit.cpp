@@ -1,6 +1,7 @@
 #include "evaluation/board_edit.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <vector>
@@ -83,6 +84,26 @@ std::size_t find_table(const Lines& lines, std::string_view table) {
   return lines.size();
 }
 
+// What a fit may have changed, and what therefore has to read back.
+constexpr std::array kPowerFields = {&boards::PowerModel::core_w_per_mhz_v2,
+                                     &boards::PowerModel::idle_clock_w_per_mhz_v2, &boards::PowerModel::leak_w,
+                                     &boards::PowerModel::leak_per_c, &boards::PowerModel::leak_voltage_exponent};
+constexpr std::array kTimeFields = {&boards::TimeModel::macs_per_cycle, &boards::TimeModel::parallel_fraction,
+                                    &boards::TimeModel::bytes_per_s,    &boards::TimeModel::overlap,
+                                    &boards::TimeModel::launch_cycles,  &boards::TimeModel::launch_s,
+                                    &boards::TimeModel::call_cycles};
+constexpr std::array kRailFields = {&boards::Rail::constant_w, &boards::Rail::j_per_byte};
+constexpr std::array kThermalFields = {&boards::Thermal::r_c_per_w, &boards::Thermal::c_j_per_c,
+                                       &boards::Thermal::ambient_c};
+
+bool same(double a, double b) { return std::abs(a - b) <= 1e-4 * std::max(std::abs(a), std::abs(b)); }
+
+template <typename Model, std::size_t N>
+bool reads_back(const Model& wrote, const Model& meant, const std::array<double Model::*, N>& fields) {
+  return std::all_of(fields.begin(), fields.end(),
+                     [&](double Model::*field) { return same(wrote.*field, meant.*field); });
+}
+
 /// Five digits: more than any fit knows.
 std::string five(double value) {
   char text[32];
@@ -148,20 +169,23 @@ Result<std::string> edited_board(std::string_view text, std::string_view where, 
 
   const std::string edited = std::string(where) + ", edited";
   REINS_ASSIGN(const boards::Board back, boards::parse_board(out, edited));
-  const auto same = [](double a, double b) { return std::abs(a - b) <= 1e-4 * std::max(std::abs(a), std::abs(b)); };
+  const auto garbled = [&](const std::string& what) {
+    return fail(ErrorKind::kGarbled, what + " does not read back as it was fitted", where,
+                "write one key a line, as the shipped boards do");
+  };
   for (std::size_t c = 0; c < back.clusters.size(); ++c) {
-    const boards::Cluster& wrote = back.clusters[c];
-    const boards::Cluster& meant = fit.board.clusters[c];
-    const bool equal =
-        same(wrote.power.core_w_per_mhz_v2, meant.power.core_w_per_mhz_v2) &&
-        same(wrote.power.leak_w, meant.power.leak_w) && same(wrote.time.macs_per_cycle, meant.time.macs_per_cycle) &&
-        same(wrote.time.launch_cycles, meant.time.launch_cycles) &&
-        same(wrote.opps.front().voltage_v, meant.opps.front().voltage_v) && wrote.opps.size() == meant.opps.size();
-    if (!equal) {
-      return fail(ErrorKind::kGarbled, "cluster " + wrote.name + " does not read back as it was fitted", where,
-                  "write one key a line, as the shipped boards do");
-    }
+    const boards::Cluster &wrote = back.clusters[c], &meant = fit.board.clusters[c];
+    const bool points = std::equal(
+        wrote.opps.begin(), wrote.opps.end(), meant.opps.begin(), meant.opps.end(),
+        [](const auto& x, const auto& y) { return x.freq_khz == y.freq_khz && same(x.voltage_v, y.voltage_v); });
+    if (!points || !reads_back(wrote.power, meant.power, kPowerFields) ||
+        !reads_back(wrote.time, meant.time, kTimeFields))
+      return garbled("cluster " + wrote.name);
   }
+  for (std::size_t r = 0; r < back.rails.size(); ++r) {
+    if (!reads_back(back.rails[r], fit.board.rails[r], kRailFields)) return garbled("rail " + back.rails[r].name);
+  }
+  if (!reads_back(back.thermal, fit.board.thermal, kThermalFields)) return garbled("[thermal]");
   return out;
 }
 

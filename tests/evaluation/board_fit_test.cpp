@@ -264,6 +264,16 @@ TEST(BoardFit, FileInAnotherLayoutIsRefused) {
               IsError(ErrorKind::kGarbled, HasSubstr("table of its own")));
 }
 
+TEST(BoardFit, FileThatDoesNotReadBackIsRefused) {
+  auto fit = fit_board(toy(), rows_of(truth(), kBatches, 0.01, 6), {});
+  ASSERT_OK(fit);
+  fit->board.rails[0].j_per_byte += 1;
+  EXPECT_THAT(edited_board(kBoard, "toy.toml", *fit, ""), IsError(ErrorKind::kGarbled, HasSubstr("rail")));
+  fit->board.rails[0].j_per_byte -= 1;
+  fit->board.thermal.c_j_per_c += 1;
+  EXPECT_THAT(edited_board(kBoard, "toy.toml", *fit, ""), IsError(ErrorKind::kGarbled, HasSubstr("[thermal]")));
+}
+
 TEST(HoldOut, EveryOtherFrequencyAndItsCounterpartShareTheRows) {
   const MeasuredRows rows = rows_of(truth(), {1, 2}, 0, 7);
   const auto one = hold_out(toy(), rows, "every-other-frequency");

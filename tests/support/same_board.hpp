@@ -31,6 +31,7 @@ inline void expect_same_cluster(const boards::Cluster& a, const boards::Cluster&
   EXPECT_EQ(a.time.macs_per_cycle, b.time.macs_per_cycle);
   EXPECT_EQ(a.time.parallel_fraction, b.time.parallel_fraction);
   EXPECT_EQ(a.time.bytes_per_s, b.time.bytes_per_s);
+  EXPECT_EQ(a.time.overlap, b.time.overlap);
   EXPECT_EQ(a.time.launch_cycles, b.time.launch_cycles);
   EXPECT_EQ(a.time.launch_s, b.time.launch_s);
   EXPECT_EQ(a.time.call_cycles, b.time.call_cycles);
