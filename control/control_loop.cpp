@@ -117,6 +117,11 @@ DriverMetrics ControlLoop::metrics() const {
   return metrics_;
 }
 
+std::optional<Error> ControlLoop::failure() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return first_error_;
+}
+
 Status ControlLoop::stop() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -131,8 +136,16 @@ Status ControlLoop::stop() {
 
 void ControlLoop::keep(const Status& status) {
   if (status.has_value()) return;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!first_error_.has_value()) first_error_ = status.error();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!first_error_.has_value()) first_error_ = status.error();
+  }
+  wake_reader();
+}
+
+void ControlLoop::wake_reader() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
 }
 
 void ControlLoop::push(InferReply reply) {
@@ -141,8 +154,7 @@ void ControlLoop::push(InferReply reply) {
     if (in_system_ > 0) --in_system_;
     replies_.push_back(std::move(reply));
   }
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t n = ::write(event_fd_, &one, sizeof one);
+  wake_reader();
 }
 
 void ControlLoop::publish() {

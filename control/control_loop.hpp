@@ -43,6 +43,7 @@ class ControlLoop final : public Driver {
   bool next(InferReply& out) override;
   int event_fd() const noexcept override { return event_fd_; }
   DriverMetrics metrics() const override;
+  std::optional<Error> failure() const override;
   Status stop() override;
 
  private:
@@ -60,6 +61,7 @@ class ControlLoop final : public Driver {
   /// The job behind a request of the Runtime's.
   std::deque<Job>::iterator job_of(const Request& request);
   void push(InferReply reply);
+  void wake_reader();
   void publish();
   void keep(const Status& status);
 

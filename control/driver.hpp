@@ -72,6 +72,8 @@ class Driver {
   /// Readable while a reply waits.
   virtual int event_fd() const noexcept = 0;
   virtual DriverMetrics metrics() const = 0;
+  /// What has ended the driver's own threads; none while they go on.
+  virtual std::optional<Error> failure() const { return std::nullopt; }
   /// Ends the driver's threads and puts the board back. Hands out the first error that a thread kept.
   virtual Status stop() = 0;
 };

@@ -15,6 +15,8 @@ LivePlant::LivePlant(const boards::Board& board, inference::Engine& engine, actu
       clock_(clock),
       options_(options),
       in_force_khz_(board.clusters.size()),
+      was_set_(board.clusters.size(), false),
+      lost_(board.clusters.size()),
       present_opp_(board.clusters.size()) {
   for (const boards::Mapping& mapping : board.mappings) {
     placements_.push_back(placement_of(board, mapping));
@@ -90,13 +92,18 @@ Status LivePlant::set(ClusterId cluster, const actuators::Setting& wanted) noexc
   if (!applied.has_value()) {
     const auto foreign = actuators_.foreign(cluster);
     const bool busy = applied.error().kind() == ErrorKind::kBusy;
-    if (!busy || !foreign.has_value() || !foreign->taken) return fail(applied.error());
-    // Another program's now: left alone, and reported for what it is.
+    const bool taken = busy && foreign.has_value() && foreign->taken;
+    // What was never set is wrong from the start. What was has left us (the kernel refuses a policy all of whose
+    // processors are offline): what runs goes on without it, and each action tries again.
+    if (!taken && !was_set_[cluster.index()]) return fail(applied.error());
+    if (!taken) lost_[cluster.index()] = applied.error();
     ++adjusted_;
     in_force.reset();
     looked_s_ = -1e9;  // the next telemetry says so
     return {};
   }
+  was_set_[cluster.index()] = true;
+  if (std::exchange(lost_[cluster.index()], std::nullopt).has_value()) looked_s_ = -1e9;
   if (*applied != wanted) ++adjusted_;
   const auto* freq = std::get_if<actuators::FreqKhz>(&*applied);
   const std::optional<std::int64_t> before = std::exchange(in_force, std::nullopt);
@@ -242,6 +249,8 @@ bool LivePlant::poll_telemetry(double now_s, Telemetry& out) {
   }
   if (now_s - looked_s_ >= options_.look_s) look_for_others(now_s);
   out.held = held_;
+  for (std::size_t c = 0; c < lost_.size() && c < policies::kMaxClusters; ++c)
+    if (lost_[c].has_value()) out.lost |= std::uint32_t{1} << c;
   for (std::size_t c = 0; c < board_.clusters.size() && c < policies::kMaxClusters; ++c) {
     if (!tuned_[c]) continue;
     if (((held_ >> c) & 1U) != 0) {
@@ -269,6 +278,10 @@ PlantReport LivePlant::report() {
   report.adjusted_settings = adjusted_;
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
     const auto foreign = actuators_.foreign(ClusterId(c));
+    if (lost_[c].has_value()) {
+      report.warning += (report.warning.empty() ? "" : "; ") + board_.clusters[c].name +
+                        " cannot be set now, and is used again once it can (" + lost_[c]->line() + ")";
+    }
     if (!foreign.has_value()) continue;
     report.foreign_changes += foreign->changes;
     if (!foreign->taken) continue;

@@ -113,6 +113,8 @@ class LivePlant final : public Plant {
 
   // The loop's thread alone.
   std::vector<std::optional<std::int64_t>> in_force_khz_;  // by cluster, as it was read back
+  std::vector<bool> was_set_;                              // by cluster
+  std::vector<std::optional<Error>> lost_;                 // by cluster: why it cannot be set any more
   ClusterId used_;
   std::uint64_t adjusted_ = 0;
   double looked_s_ = 0;

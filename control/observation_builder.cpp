@@ -163,6 +163,10 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
   policies::ActionMask& mask = observation.mask;
   mask.mappings = (1U << space_.mappings.size()) - 1U;
   mask.levels = ((1U << space_.levels) - 1U) & ~((1U << facts.floor_level.index()) - 1U);
+  const auto is_lost = [&](std::size_t m) { return ((facts.lost >> space_.mappings[m].cluster.index()) & 1U) != 0; };
+  // Where all are lost, all are offered: something has to be tried.
+  bool any = false;
+  for (std::size_t m = 0; m < space_.mappings.size(); ++m) any = any || (!is_lost(m) && measured_[m] != 0);
   for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
     const auto top = static_cast<std::int32_t>(space_.mappings[m].freq_khz.size()) - 1;
     const std::int32_t cap = std::clamp(facts.cap[space_.mappings[m].cluster.index()], 0, top);
@@ -172,6 +176,10 @@ void ObservationBuilder::fill(policies::Observation& observation) const noexcept
     // Below the lowest point that was measured there is nothing to offer: a cap there holds as far as it can.
     if (mask.opps[m] == 0) mask.opps[m] = measured_[m] & (~measured_[m] + 1);
     if (mask.opps[m] == 0) mask.mappings &= ~(1U << m);
+    if (any && is_lost(m)) {
+      mask.opps[m] = 0;
+      mask.mappings &= ~(1U << m);
+    }
     // Not known, or not allowed: the lowest, which never rests at more than another.
     mask.park[m] = (park_[m] & mask.opps[m]) != 0 ? park_[m] & mask.opps[m] : mask.opps[m] & (~mask.opps[m] + 1);
   }

@@ -14,6 +14,13 @@ namespace {
 constexpr double kPatience = 8;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
+/// An inference that may grow keeps its speed: what it has in hand goes into the answer.
+ShieldConfig shield_of(const RuntimeConfig& config) noexcept {
+  ShieldConfig shield = config.shield;
+  shield.ease = shield.ease && !config.grow;
+  return shield;
+}
+
 }  // namespace
 
 Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
@@ -23,7 +30,7 @@ Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space,
       profile_(profile),
       config_(config),
       builder_(board, space, profile),
-      shield_(board, space, profile, config.shield),
+      shield_(board, space, profile, shield_of(config)),
       energy_(config.energy),
       change_at_s_(kNever),
       park_at_s_(kNever) {
@@ -191,6 +198,7 @@ bool Runtime::take_limits() noexcept {
   policies::Situation& facts = observation_.facts;
   const auto caps = facts.cap;
   const std::uint32_t held = std::exchange(facts.held, telemetry_.held);
+  facts.lost = telemetry_.lost;
   for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
     const auto top = static_cast<std::int32_t>(board_.clusters[c].opps.size()) - 1;
     facts.cap[c] = std::clamp<std::int32_t>(telemetry_.cap[c].value_or(top), 0, top);

@@ -11,7 +11,7 @@
 namespace reins::control {
 namespace {
 
-constexpr unsigned kHot = 16, kOverPower = 8, kLate = 4, kBehind = 2, kOverBudget = 1;
+constexpr unsigned kLost = 32, kHot = 16, kOverPower = 8, kLate = 4, kBehind = 2, kOverBudget = 1;
 
 }  // namespace
 
@@ -79,12 +79,42 @@ double Shield::cost_j(const policies::Situation& facts, MappingId m, LevelId l, 
   return *point->energy_j - profile_.idle_w(m, OppId(0)).value_or(0) * point->latency_s * facts.slow_down;
 }
 
-double Shield::nobody_until_s(const policies::Situation& facts) const noexcept {
+double Shield::free_s(const policies::Situation& facts) const noexcept {
   constexpr double kRegular = 0.1;  // of the gaps' variation
-  if (facts.queue_depth > 0 || !facts.slack_s.has_value() || !facts.mean_gap_s.has_value()) return 0;
+  constexpr double kFar = 10;  // times the fastest run: whoever comes meanwhile finds it raised, and as far from late
+  if (!facts.slack_s.has_value()) return 0;
+  if (*facts.slack_s >= kFar * profile_.fastest_s(facts.floor_level) * facts.slow_down) return *facts.slack_s;
   const double variation = facts.gap_variation.value_or(1);
-  if (variation >= kRegular) return 0;
+  if (facts.queue_depth > 0 || !facts.mean_gap_s.has_value() || variation >= kRegular) return 0;
   return std::max(0.0, *facts.mean_gap_s * (1 - 2 * variation) - facts.since_arrival_s);
+}
+
+policies::Action Shield::cheapest(const policies::Observation& observation,
+                                  const policies::Action& action) const noexcept {
+  constexpr double kStay = 1.01;  // a move has to save one part in a hundred
+  const policies::Situation& facts = observation.facts;
+  const double until_s = free_s(facts);
+  if (!config_.ease || until_s <= 0 || broken(facts, action.mapping, action.level, action.opp) != 0) return action;
+  const auto cost = [&](MappingId m, OppId o) {
+    const bool moves = facts.present.mapping.valid() && m != facts.present.mapping;
+    return cost_j(facts, m, action.level, o) * (moves ? kStay : 1);
+  };
+  policies::Action best = action;
+  double least_j = cost(action.mapping, action.opp);
+  for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
+    const MappingId mapping(m);
+    for (std::size_t o = 0; o < space_.opps(mapping); ++o) {
+      const OppId opp(o);
+      if (!observation.mask.allows(mapping, opp) || profile_.at(action.level, mapping, opp) == nullptr) continue;
+      if (cost(mapping, opp) >= least_j || broken(facts, mapping, action.level, opp) != 0 ||
+          predicted_s(facts, mapping, action.level, opp) > until_s)
+        continue;
+      least_j = cost(mapping, opp);
+      best.mapping = mapping;
+      best.opp = opp;
+    }
+  }
+  return best;
 }
 
 bool Shield::keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
@@ -98,9 +128,9 @@ bool Shield::in_budget(const policies::Situation& facts, MappingId m, LevelId l,
 }
 
 unsigned Shield::broken(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {
-  return (cool(facts, m, l, o) ? 0U : kHot) | (within_power(facts, m, l, o) ? 0U : kOverPower) |
-         (in_time(facts, m, l, o) ? 0U : kLate) | (keeps_pace(facts, m, l, o) ? 0U : kBehind) |
-         (in_budget(facts, m, l, o) ? 0U : kOverBudget);
+  return (has(facts.lost, m) ? kLost : 0U) | (cool(facts, m, l, o) ? 0U : kHot) |
+         (within_power(facts, m, l, o) ? 0U : kOverPower) | (in_time(facts, m, l, o) ? 0U : kLate) |
+         (keeps_pace(facts, m, l, o) ? 0U : kBehind) | (in_budget(facts, m, l, o) ? 0U : kOverBudget);
 }
 
 bool Shield::allows(const policies::Situation& facts, MappingId mapping, LevelId level, OppId opp) const noexcept {
@@ -153,19 +183,7 @@ Admission Shield::admit(const policies::Observation& observation, const policies
     }
   }
 
-  // Regular arrivals: nobody comes before it ends, and the cheapest point that is in time has nothing against it.
-  const double until_s = nobody_until_s(facts);
-  if (config_.ease && until_s > 0 && broken(facts, action.mapping, action.level, action.opp) == 0) {
-    OppId best = action.opp;
-    for (OppId o(action.opp.value - 1); o.value >= 0; o = OppId(o.value - 1)) {
-      if (!mask.allows(action.mapping, o)) continue;
-      if (broken(facts, action.mapping, action.level, o) != 0 ||
-          predicted_s(facts, action.mapping, action.level, o) > until_s)
-        break;
-      if (cost_j(facts, action.mapping, action.level, o) < cost_j(facts, action.mapping, action.level, best)) best = o;
-    }
-    action.opp = best;
-  }
+  action = cheapest(observation, action);
 
   // Dwell: on the same cluster, a lower operating point waits, unless heat or a cap asks for it.
   if (facts.present.mapping.valid() && !facts.present.governor.has_value() &&
@@ -233,9 +251,9 @@ policies::Action Shield::hurry(const policies::Situation& facts, const policies:
   for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
     policies::Action other = action;
     other.mapping = MappingId(m);
-    if (!movable(action.mapping, other.mapping)) continue;
+    if (!movable(action.mapping, other.mapping) || has(facts.lost, other.mapping)) continue;
     const OppId last = highest(facts, other.mapping);
-    for (other.opp = held(facts, other.mapping) ? last : OppId(0); other.opp <= last;
+    for (other.opp = has(facts.held, other.mapping) ? last : OppId(0); other.opp <= last;
          other.opp = OppId(other.opp.value + 1)) {
       if (!allows(facts, other.mapping, other.level, other.opp)) continue;
       if (two_s(other) < two_s(soonest)) soonest = other;
@@ -251,8 +269,8 @@ policies::Action Shield::hurry(const policies::Situation& facts, const policies:
   return found ? best : soonest;
 }
 
-bool Shield::held(const policies::Situation& facts, MappingId mapping) const noexcept {
-  return ((facts.held >> space_.mappings[mapping.index()].cluster.index()) & 1U) != 0;
+bool Shield::has(std::uint32_t clusters, MappingId mapping) const noexcept {
+  return ((clusters >> space_.mappings[mapping.index()].cluster.index()) & 1U) != 0;
 }
 
 bool Shield::movable(MappingId from, MappingId to) const noexcept {
@@ -301,7 +319,7 @@ std::optional<Shield::Change> Shield::ease(const policies::Situation& facts, con
                                            double dwell_s) const noexcept {
   // Without hurry nothing would go up again for who comes.
   if (!config_.enabled || !config_.ease || !config_.hurry || action.governor.has_value() || action.kernel_placed ||
-      held(facts, action.mapping))
+      has(facts.held, action.mapping))
     return std::nullopt;
   const OppId top = highest(facts, action);
   const policies::ProfilePoint* own = profile_.at(action.level, action.mapping, action.opp);

@@ -24,7 +24,8 @@ struct ShieldConfig {
   double start_margin = 0;  ///< as latency_margin, of the point where an inference starts, where `rescue` is on; never
                             ///< more than latency_margin. -0.3..1
   bool ease = true;  ///< lower the point of an inference under way once what is left of it is in nobody's way, and take
-                     ///< the cheapest that is in time where arrivals are regular. The former needs `hurry`
+                     ///< the cheapest mapping and point that are in time where arrivals are regular or deadlines ten
+                     ///< times the fastest run away. The former needs `hurry`. Off where answers may grow
   bool move = true;  ///< `hurry` may move the inference under way to other cores too, where no point of its own is
                      ///< enough. Off where the driver cannot
   bool hurry = true;  ///< raise the point of an inference under way for those who join behind it. Off where a driver
@@ -37,8 +38,8 @@ struct Admission {
   bool changed = false;
 };
 
-/// Pure given its inputs; allocates nothing. Order of what wins: caps and floors (the mask), heat, power cap, deadline,
-/// energy budget, dwell time. Where nothing meets the deadline, what is least late.
+/// Pure given its inputs; allocates nothing. Order of what wins: caps and floors (the mask), lost clusters, heat, power
+/// cap, deadline, energy budget, dwell time. Where nothing meets the deadline, what is least late.
 class Shield {
  public:
   Shield(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
@@ -90,8 +91,8 @@ class Shield {
   const ShieldConfig& config() const noexcept { return config_; }
 
  private:
-  /// True where another program sets the mapping's cluster: it stays at its cap.
-  bool held(const policies::Situation& facts, MappingId mapping) const noexcept;
+  /// True where the mapping's cluster is one of `clusters`, a bit each.
+  bool has(std::uint32_t clusters, MappingId mapping) const noexcept;
   bool rescues() const noexcept { return config_.rescue && config_.hurry; }
   double start_s(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   OppId highest(const policies::Situation& facts, MappingId mapping) const noexcept;
@@ -102,8 +103,11 @@ class Shield {
   /// Energy of one inference over what resting as long takes, joules; infinite
   /// where no energy is known.
   double cost_j(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
-  /// For how long from the decision on nobody else comes, where arrivals are regular; else 0. Seconds.
-  double nobody_until_s(const policies::Situation& facts) const noexcept;
+  /// For how long from the decision on a run is in nobody's way: up to the deadline where that is far, to the next
+  /// arrival where they are regular and nobody waits; else 0. Seconds.
+  double free_s(const policies::Situation& facts) const noexcept;
+  /// The mapping and point that cost least within that time and break nothing, for the action's level; else `action`.
+  policies::Action cheapest(const policies::Observation& observation, const policies::Action& action) const noexcept;
   /// Those that wait, and those that are to come (Situation::pace_s), keep their deadlines too if they run no slower.
   bool keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;
   bool in_budget(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;

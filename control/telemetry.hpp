@@ -34,6 +34,8 @@ struct Telemetry {
   std::array<std::optional<std::int32_t>, policies::kMaxClusters> cap{};          ///< highest index that caps allow
   /// A bit per cluster whose operating point is another program's now, and stays at `cap`.
   std::uint32_t held = 0;
+  /// A bit per cluster that nothing can be put on now, such as one whose processors are offline.
+  std::uint32_t lost = 0;
 };
 
 enum class EnergySource : std::uint8_t { kNone, kModelled, kAttributed, kMeasured };

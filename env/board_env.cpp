@@ -19,6 +19,7 @@ Result<EnvConfig> EnvConfig::from_toml(const TomlTable& table) {
   if (table.has("target_factors")) {
     REINS_ASSIGN(c.target_factors, table.numbers("target_factors", 0.1, 1000));
   }
+  REINS_ASSIGN(c.periodic, table.number_or("periodic", c.periodic, 0, 1));
   REINS_ASSIGN(c.requests, table.number_or("requests", c.requests, 10, 100000));
   REINS_ASSIGN(c.changing, table.number_or("changing", c.changing, 0, 1));
   REINS_ASSIGN(c.top_floor, table.number_or("top_floor", c.top_floor, 0, 1));
@@ -53,7 +54,9 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
   const double full_s = run_->runtime().builder().full_latency_s();
   auto pick = [&rng](const std::vector<double>& from) { return from[rng.index(from.size())]; };
   data::TraceConfig trace;
-  trace.arrivals = data::kArrivals[rng.index(data::kArrivals.size())];
+  static_assert(data::kArrivals.front() == data::Arrivals::kPeriodic);
+  trace.arrivals = rng.uniform() < config_.periodic ? data::Arrivals::kPeriodic
+                                                    : data::kArrivals[1 + rng.index(data::kArrivals.size() - 1)];
   trace.load = pick(config_.loads);
   trace.full_latency_s = full_s;
   trace.duration_s = config_.requests * full_s / trace.load;

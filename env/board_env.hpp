@@ -26,6 +26,7 @@ struct Step {
 struct EnvConfig {
   std::vector<double> loads{0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9};
   std::vector<double> target_factors{1.1, 1.5, 2.5, 5};
+  double periodic = 0.25;       ///< share of episodes with periodic arrivals; other kinds share the rest. 0..1
   double requests = 200;        ///< mean requests of an episode. 10..100000
   double changing = 0.7;        ///< share of episodes whose goals change within the trace. 0..1
   double top_floor = 0.25;      ///< share of episodes whose floor is the full network's accuracy. 0..1

@@ -142,7 +142,10 @@ Status WorkerTeam::apply() {
   for (int i = 1; i < wanted_; ++i) {
     auto& worker = *threads_[static_cast<std::size_t>(i - 1)];
     const cpu_set_t set = pinned_ ? single(cpus_[static_cast<std::size_t>(i)]) : allowed_;
-    const int problem = ::pthread_setaffinity_np(worker.thread.native_handle(), sizeof set, &set);
+    int problem = ::pthread_setaffinity_np(worker.thread.native_handle(), sizeof set, &set);
+    // A cpu that went offline meanwhile: slower elsewhere is better than not at all.
+    if (problem == EINVAL)
+      problem = ::pthread_setaffinity_np(worker.thread.native_handle(), sizeof allowed_, &allowed_);
     if (problem != 0) {
       return fail(from_errno(problem, "cannot pin a worker", "engine", "name cpus that are online"));
     }
@@ -180,7 +183,7 @@ Status WorkerTeam::pin_caller(cpu_set_t& before) {
   const std::lock_guard<std::mutex> lock(placing_);
   const cpu_set_t mine = single(cpus_[0]);
   ::sched_getaffinity(0, sizeof before, &before);
-  if (CPU_EQUAL(&before, &mine) == 0 && ::sched_setaffinity(0, sizeof mine, &mine) != 0)
+  if (CPU_EQUAL(&before, &mine) == 0 && ::sched_setaffinity(0, sizeof mine, &mine) != 0 && errno != EINVAL)
     return fail(from_errno(errno, "cannot pin the calling thread", "engine", "name cpus that are online"));
   caller_ = ::pthread_self();
   return {};

@@ -43,6 +43,7 @@ struct Situation {
   std::array<std::int32_t, kMaxClusters>
       cap{};               ///< highest operating point allowed now per cluster (thermal cap, nvpmodel)
   std::uint32_t held = 0;  ///< a bit per cluster that stays at its cap: another program sets it now
+  std::uint32_t lost = 0;  ///< a bit per cluster that nothing can be put on now
   LevelId floor_level;     ///< the lowest level that meets the accuracy floor (the full one where none does)
 };
 

@@ -455,6 +455,7 @@ Status Server::Impl::run(int stop_fd) {
         drained_s = now_s() + options_.drain_s;
         if (options_.log) options_.log->info("stopping; {} under way", pending_.size());
       }
+      if (!failed_) failed_ = driver_.failure();
       if (failed_) break;
       if (stopping_ && (pending_.empty() || now_s() >= drained_s)) break;
     }

@@ -278,15 +278,33 @@ TEST_F(Loop, OffersNothingAboveACapOfTheMachine) {
   EXPECT_EQ(answer->freq_khz, 2000000) << "and it goes";
 }
 
-TEST_F(Loop, HandsABoardsErrorToWhoeverAsksNext) {
+TEST_F(Loop, ServesOnWithoutAClusterThatLeaves) {
   start();
   ASSERT_OK(submit(1));
   ASSERT_TRUE(reply().has_value());
+  world_.tree.remove(world_.made.board.clusters[1].control);
+  std::string mapping = "big-x2";
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (mapping != "little-x2" && std::chrono::steady_clock::now() < until) {
+    ASSERT_OK(submit(2));
+    const auto answer = reply();
+    ASSERT_TRUE(answer.has_value());
+    ASSERT_FALSE(answer->error.has_value());
+    mapping = answer->mapping;
+  }
+  EXPECT_EQ(mapping, "little-x2");
+  EXPECT_FALSE(loop_->failure().has_value());
+  EXPECT_THAT(loop_->stop(), IsError(ErrorKind::kGone, HasSubstr("policy2"))) << "it cannot be put back";
+}
+
+TEST_F(Loop, HandsABoardsErrorToWhoeverAsksNext) {
+  start();
   world_.tree.remove(world_.made.board.clusters[1].control);
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   Status refused;
   while ((refused = submit(2)).has_value() && std::chrono::steady_clock::now() < until) static_cast<void>(reply());
   EXPECT_THAT(refused, IsError(ErrorKind::kGone, HasSubstr("policy2")));
+  ASSERT_TRUE(loop_->failure().has_value());
   EXPECT_THAT(loop_->stop(), IsError(ErrorKind::kGone, HasSubstr("policy2")));
   EXPECT_EQ(world_.at(0, "scaling_governor"), "schedutil") << "what is still there is put back";
 }

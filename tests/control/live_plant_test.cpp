@@ -299,12 +299,30 @@ TEST(LivePlant, MovesAnInferenceToOtherCoresWhileItRuns) {
   EXPECT_EQ(world.engine.placements.size(), 1U) << "it is there already";
 }
 
-TEST(LivePlant, SaysGoneWhenAClusterLeaves) {
+TEST(LivePlant, SaysWhatCannotBeSetFromTheStart) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  world.tree.remove(world.made.board.clusters[1].control);
+  EXPECT_THAT(plant->apply(act(2, 0, 4)), IsError(ErrorKind::kGone, HasSubstr("policy2")));
+}
+
+TEST(LivePlant, GoesOnWithoutAClusterThatLeavesUntilItIsBack) {
   LiveWorld world;
   const auto plant = world.plant();
   ASSERT_OK(plant->apply(act(2, 0, 3)));
-  world.tree.remove(world.made.board.clusters[1].control);
-  EXPECT_THAT(plant->apply(act(2, 0, 4)), IsError(ErrorKind::kGone, HasSubstr("policy2")));
+  const std::string lowest = world.at(1, "scaling_min_freq");
+  world.put(1, "scaling_min_freq", "?");  // as little to be read as a policy whose processors are offline
+  ASSERT_OK(plant->apply(act(2, 0, 4)));
+  EXPECT_THAT(plant->report().warning, AllOf(HasSubstr("big cannot be set now"), HasSubstr("scaling_min_freq")));
+  EXPECT_EQ(plant->report().adjusted_settings, 1U);
+  EXPECT_TRUE(LiveWorld::telemetry(*plant, [](const Telemetry& t) { return t.lost == 2; }).has_value());
+  ASSERT_OK(plant->apply(act(0, 0, 1)));
+  EXPECT_EQ(world.at(0, "scaling_setspeed"), "600000") << "the other one is set";
+  world.put(1, "scaling_min_freq", lowest);
+  ASSERT_OK(plant->apply(act(0, 0, 2)));
+  EXPECT_EQ(world.at(1, "scaling_setspeed"), "400000");
+  EXPECT_EQ(plant->report().warning, "");
+  EXPECT_TRUE(LiveWorld::telemetry(*plant, [](const Telemetry& t) { return t.lost == 0; }).has_value());
 }
 
 TEST(LivePlant, SaysWhatIsInForceWhereItIsNotWhatWasAskedFor) {

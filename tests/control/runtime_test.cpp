@@ -441,6 +441,7 @@ TEST_F(RuntimeTest, SlowDownFollowsMeasuredOverProfiled) {
 
 TEST_F(RuntimeTest, RaisesTheOperatingPointForWhoeverComesBehind) {
   config_.shield.enabled = true;
+  config_.shield.ease = false;
   policies::Goals goals;
   goals.accuracy_floor = 0.7;  // the full network: 0.4, 0.2, 0.133, 0.1, 0.08 s on big-x2
   Runtime runtime = make();
@@ -465,6 +466,7 @@ TEST_F(RuntimeTest, RaisesTheOperatingPointForWhoeverComesBehind) {
 
 TEST_F(RuntimeTest, LeavesNoRoomForOneMoreBeforeARegularOneIsDue) {
   config_.shield.enabled = true;
+  config_.shield.ease = false;
   for (const bool regular : {true, false}) {
     Runtime runtime = make();
     policies::Goals goals;
@@ -787,6 +789,7 @@ TEST_F(Growing, NotPastPowerCapBudgetHeatOrACapOnTheFrequency) {
 
 TEST_F(Growing, HurriesForWhoComesMeanwhileAndGrowsNoFurther) {
   config_.shield.enabled = true;
+  config_.shield.ease = false;
   Runtime runtime = make();
   arrive(runtime, 0, 1, 2.0);
   decide(runtime, 0, act(2, 0, 0, 0));  // 0.1, 0.2 and 0.4 s at 400 MHz
@@ -800,6 +803,17 @@ TEST_F(Growing, HurriesForWhoComesMeanwhileAndGrowsNoFurther) {
   EXPECT_THAT(kinds(), ElementsAre(EffectKind::kReply, EffectKind::kDecide));
   EXPECT_EQ(effect(0).outcome.level, LevelId(1));
   EXPECT_NEAR(runtime.observation().facts.slow_down, 1, 1e-9);
+}
+
+TEST_F(Growing, KeepsItsSpeedHoweverFarTheDeadline) {
+  config_.shield.enabled = true;
+  for (const bool grow : {true, false}) {
+    config_.grow = grow;
+    Runtime runtime = make();
+    arrive(runtime, 0, 1, 2.0);
+    decide(runtime, 0, act(2, 0, 4));
+    EXPECT_EQ(runtime.applied() == act(2, 0, 4), grow) << "without growth the time left is worth energy alone";
+  }
 }
 
 TEST_F(Growing, TheFirstAnswerStandsWhereItDoesNotGrow) {

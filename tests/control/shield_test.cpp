@@ -37,7 +37,8 @@ class ShieldTest : public ::testing::Test {
 };
 
 TEST_F(ShieldTest, LeavesAnActionAloneThatBreaksNothing) {
-  facts().slack_s = 1;
+  facts().slack_s = 0.7;
+  facts().goals.accuracy_floor = 0.7;
   facts().temperature_c = 40;
   const Admission admission = admit(act(0, 2, 2, 0));
   EXPECT_FALSE(admission.changed);
@@ -205,6 +206,19 @@ TEST_F(ShieldTest, HurryMovesToOtherCoresWhereItsOwnAreNotEnough) {
   EXPECT_FALSE(shield.movable(MappingId(2), MappingId(2)));
 }
 
+TEST_F(ShieldTest, PutsNothingOnAClusterThatIsLost) {
+  facts().slack_s = 0.3;
+  facts().lost = 1;
+  EXPECT_NE(admit(act(0, 0, 2, 0)).action.mapping, MappingId(0));
+  facts().goals.accuracy_floor = 0.7;
+  builder_.fill(observation_);
+  EXPECT_FALSE(observation_.mask.allows(MappingId(0)));
+  EXPECT_TRUE(observation_.mask.allows(MappingId(2)));
+  facts().lost = 3;
+  builder_.fill(observation_);
+  EXPECT_TRUE(observation_.mask.allows(MappingId(0))) << "where all are lost, something has to be tried";
+}
+
 TEST_F(ShieldTest, TakesTheCheapestPointInTimeWhereArrivalsAreRegular) {
   facts().slack_s = 0.3;
   facts().goals.accuracy_floor = 0.7;
@@ -222,6 +236,47 @@ TEST_F(ShieldTest, TakesTheCheapestPointInTimeWhereArrivalsAreRegular) {
   facts().queue_depth = 0;
   config_.ease = false;
   EXPECT_EQ(admit(act(2, 2, 4, 0)).action, act(2, 2, 4, 0));
+}
+
+TEST_F(ShieldTest, TakesTheCheapestOfAllMappingsWhereTheDeadlineIsFar) {
+  facts().goals.accuracy_floor = 0.7;  // the full network takes 0.08 s at best; 0.32 to 1.6 s on little-x2
+  facts().slack_s = 0.79;
+  EXPECT_EQ(admit(act(2, 2, 4, 0)).action, act(2, 2, 4, 0)) << "nine times as far";
+  facts().slack_s = 0.8;
+  // Over resting: little-x2 0.38 W x 0.32 s at 1000 MHz, 0.188 W x 0.533 s at 600; big-x2 0.28 W x 0.4 s at 400.
+  EXPECT_EQ(admit(act(2, 2, 4, 0)).action, act(0, 2, 1, 0));
+  EXPECT_EQ(admit(act(2, 1, 4, 0)).action.level, LevelId(1)) << "how good the answer is stays the policy's choice";
+  facts().queue_depth = 3;
+  EXPECT_EQ(admit(act(2, 2, 4, 0)).action, act(0, 2, 1, 0)) << "those that wait have as long";
+  facts().pace_s = 0.3;
+  EXPECT_EQ(admit(act(2, 2, 4, 0)).action.mapping, MappingId(2)) << "they have not";
+  facts().pace_s.reset();
+  facts().held = 1;
+  facts().cap = {0, 4, 0, 0};
+  EXPECT_EQ(admit(act(2, 2, 4, 0)).action.mapping, MappingId(2)) << "1.6 s at the lowest point";
+  config_.ease = false;
+  EXPECT_EQ(admit(act(2, 2, 4, 0)).action, act(2, 2, 4, 0));
+}
+
+TEST_F(ShieldTest, StaysWhereAMoveSavesNextToNothing) {
+  facts().slack_s = 9;
+  facts().goals.accuracy_floor = 0.7;
+  facts().present = act(2, 2, 0);
+  const auto cost_j = [&](MappingId m, OppId o) {
+    const auto* point = world_.profile.at(LevelId(2), m, o);
+    return *point->energy_j - *world_.profile.idle_w(m, OppId(0)) * point->latency_s;
+  };
+  // All of little-x2 costs what the best of big-x2 does, but for so much.
+  double least_j = 1;
+  for (std::size_t o = 0; o < 5; ++o) least_j = std::min(least_j, cost_j(MappingId(2), OppId(o)));
+  for (const double saved : {0.005, 0.02}) {
+    for (std::size_t o = 0; o < 3; ++o) {
+      policies::ProfilePoint point = *world_.profile.at(LevelId(2), MappingId(0), OppId(o));
+      point.energy_j = least_j * (1 - saved) + *world_.profile.idle_w(MappingId(0), OppId(0)) * point.latency_s;
+      world_.profile.set(point);
+    }
+    EXPECT_EQ(admit(act(2, 2, 4, 0)).action.mapping, MappingId(saved < 0.01 ? 2 : 0));
+  }
 }
 
 TEST_F(ShieldTest, EasesOnceWhoMayComeCanStillBeKept) {
@@ -316,6 +371,7 @@ TEST_F(ShieldTest, TheDeadlineWinsOverTheEnergyBudget) {
 }
 
 TEST_F(ShieldTest, ALowerPointWaitsForItsDwellTimeAndAHigherOneDoesNot) {
+  config_.ease = false;
   facts().slack_s = 1;
   facts().present = act(2, 2, 3);
   EXPECT_EQ(admit(act(2, 2, 1), 0.01).action.opp, OppId(3));
@@ -327,6 +383,7 @@ TEST_F(ShieldTest, ALowerPointWaitsForItsDwellTimeAndAHigherOneDoesNot) {
 }
 
 TEST_F(ShieldTest, TheLongerOfTheBoardsAndTheSettingsDwellTimeHolds) {
+  config_.ease = false;
   facts().slack_s = 1;
   facts().present = act(2, 2, 3);
   world_.board.clusters[1].dwell_s = 0.2;
@@ -355,6 +412,7 @@ TEST_F(ShieldTest, AParkPointAboveTheCapBecomesTheLowest) {
 }
 
 TEST_F(ShieldTest, ParksWhereTheMaskSays) {
+  config_.ease = false;
   facts().goals.accuracy_floor = 0.7;
   facts().slack_s = 10;
   const auto parked = [&](const policies::Action& wanted) {

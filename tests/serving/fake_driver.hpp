@@ -97,6 +97,10 @@ class FakeDriver final : public control::Driver {
     metrics.energy_j = 0.5 * static_cast<double>(metrics_.served);
     return metrics;
   }
+  std::optional<Error> failure() const override {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
   Status stop() override {
     {
       const std::lock_guard lock(mutex_);
@@ -121,6 +125,12 @@ class FakeDriver final : public control::Driver {
   void set_energy_source(std::string source) {
     const std::lock_guard lock(mutex_);
     energy_source_ = std::move(source);
+  }
+  void set_failure(const Error& error) {
+    const std::lock_guard lock(mutex_);
+    failure_ = error;
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(event_, &one, sizeof one));
   }
   void set_emulated(bool emulated) {
     const std::lock_guard lock(mutex_);
@@ -161,6 +171,7 @@ class FakeDriver final : public control::Driver {
   std::deque<control::InferReply> waiting_, done_;
   control::DriverMetrics metrics_;
   std::string energy_source_ = "modelled";
+  std::optional<Error> failure_;
   std::size_t capacity_ = 1000;
   int goal_changes_ = 0;
   bool held_ = false, stopped_ = false, emulated_ = false;

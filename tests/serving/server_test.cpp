@@ -296,6 +296,19 @@ TEST(Server, EndsWithTheErrorOfADriverThatFailed) {
   EXPECT_THAT(result, IsError(ErrorKind::kGone, HasSubstr("stopped")));
 }
 
+TEST(Server, EndsWithADriverThatFailsWhileNobodyAsks) {
+  FakeDriver driver;
+  auto server = serving::Server::open(loopback_options(), driver);
+  ASSERT_OK(server);
+  const int never = ::eventfd(0, EFD_CLOEXEC);
+  Status result;
+  std::thread thread([&] { result = (*server)->run(never); });
+  driver.set_failure(Error(ErrorKind::kBusy, "cannot be read", "scaling_governor"));
+  thread.join();
+  ::close(never);
+  EXPECT_THAT(result, IsError(ErrorKind::kBusy, HasSubstr("scaling_governor")));
+}
+
 TEST(Server, SurvivesAClientThatLeavesBeforeItsAnswer) {
   RunningServer running;
   running.driver.hold(true);
