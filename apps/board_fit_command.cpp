@@ -310,10 +310,10 @@ void register_board_fit(CLI::App& board, int& exit_code) {
   command->add_option("--network", options->network, "network that rows with a level ran (default: the shipped one)");
   command
       ->add_option("--macs", options->macs, "multiply-accumulates of one image, where the network is no file of ours")
-      ->check(CLI::PositiveNumber);
+      ->check(within(1e-12, 1e18));
   command->add_option("--bytes", options->bytes, "bytes that one image moves (activations in and out)")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--launches", options->launches, "kernel launches of one batch")->check(CLI::PositiveNumber);
+      ->check(within(1e-12, 1e18));
+  command->add_option("--launches", options->launches, "kernel launches of one batch")->check(within(1e-12, 1e18));
   command
       ->add_option(
           "--hold-out", options->hold_out,

@@ -298,7 +298,7 @@ void register_eval(CLI::App& app, int& exit_code) {
   command
       ->add_option("--loads", options->loads, "share of the full network's capacity at the top frequency, e.g. 0.1,0.6")
       ->delimiter(',')
-      ->check(CLI::Range(0.001, 10.0));
+      ->check(within(0.001, 10.0));
   command->add_option("--arrivals", options->arrivals, "periodic, poisson, bursty, batched")
       ->delimiter(',')
       ->check(CLI::IsMember({"periodic", "poisson", "bursty", "batched"}));
@@ -315,7 +315,7 @@ void register_eval(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"changing", "top", "drawn"}));
   command->add_option("--traces", options->traces, "traces per cell (default 3; quick 1)")->check(CLI::Range(1, 1000));
   command->add_option("--requests", options->requests, "mean requests per trace (default 300; quick 150)")
-      ->check(CLI::Range(10.0, 1e6));
+      ->check(within(10.0, 1e6));
   command->add_option("--camera", options->camera, "folder of camera scenarios (CSV): adds the arrivals 'camera'")
       ->type_name("DIR");
   command->add_option("--trace", options->trace_files, "compare on a trace (CSV) of your own instead of the grid")

@@ -220,7 +220,9 @@ void add_training_options(CLI::App& command, TrainOptions& options) {
                   "channels of one group per stage, p where a pool follows (default by data set)")
       ->type_name("16p,32p,...");
   command.add_option("--batch", options.batch, "images per step, 2 to 4096 (default by data set)");
-  command.add_option("--learning-rate", config.learning_rate, "peak of the schedule")->capture_default_str();
+  command.add_option("--learning-rate", config.learning_rate, "peak of the schedule")
+      ->check(within(1e-9, 10.0))
+      ->capture_default_str();
   command.add_option("--weight-decay", config.weight_decay, "on weights, not on batch norm")->capture_default_str();
   command.add_option("--images", config.images, "only the first N training images, for a quick trial (default: all)");
   command.add_flag("--no-augment", options.no_augment, "no random crops and mirrors");

@@ -143,7 +143,7 @@ void register_profile(CLI::App& app, int& exit_code) {
       ->add_option("--max-seconds", options->max_seconds,
                    "time per point at most, seconds; up to half as much goes before it, on runs that are dropped until "
                    "their times settle within 3 %")
-      ->check(CLI::Range(0.05, 3600.0))
+      ->check(within(0.05, 3600.0))
       ->capture_default_str();
   add_live_options(*command, options->live, "measure");
   command->add_option("--seed", options->seed, "of the noise image, and of the emulation")->capture_default_str();

@@ -283,7 +283,7 @@ void register_serve(CLI::App& app, int& exit_code) {
   command->add_option("--telemetry", options->telemetry, "where to publish telemetry; 'none': nowhere")
       ->capture_default_str();
   command->add_option("--telemetry-hz", options->telemetry_hz, "messages a second")
-      ->check(CLI::Range(0.1, 1000.0))
+      ->check(within(0.1, 1000.0))
       ->capture_default_str();
   command
       ->add_option(
@@ -294,16 +294,16 @@ void register_serve(CLI::App& app, int& exit_code) {
   command->add_flag("--grow", options->grow,
                     "an answer that is there early goes on to the next level while that fits the request's deadline");
   command->add_option("--drain", options->drain_s, "seconds to finish what is under way when stopped")
-      ->check(CLI::Range(0.0, 60.0))
+      ->check(within(0.0, 60.0))
       ->capture_default_str();
   command->add_option("--latency", options->goals.latency_s, "goal at the start: arrival to reply, seconds")
-      ->check(CLI::Range(1e-6, 3600.0));
+      ->check(within(1e-6, 3600.0));
   command->add_option("--energy", options->goals.energy_j, "goal at the start: joules per request")
-      ->check(CLI::Range(1e-9, 1e6));
+      ->check(within(1e-9, 1e6));
   command->add_option("--power", options->goals.power_w, "goal at the start: watts over a second")
-      ->check(CLI::Range(1e-3, 1e5));
+      ->check(within(1e-3, 1e5));
   command->add_option("--accuracy", options->goals.accuracy_floor, "goal at the start: accuracy floor, 0 to 1")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(within(0.0, 1.0));
   auto* server_key =
       command->add_option("--server-key", options->server_key, "file with this server's secret CURVE key")
           ->type_name("FILE");

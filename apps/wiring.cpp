@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 #include "core/file.hpp"
 #include "inference/network_file.hpp"
@@ -23,6 +25,15 @@ int report(const Error& error) {
 
 void warn(std::string_view line) {
   std::fprintf(stderr, "reins: warning: %.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+CLI::Validator within(double least, double most) {
+  return CLI::Range(least, most) & CLI::Validator(
+                                       [](std::string& text) {
+                                         const bool number = !std::isnan(std::strtod(text.c_str(), nullptr));
+                                         return number ? std::string() : text + " is no number";
+                                       },
+                                       "");
 }
 
 fs::path shared_folder(std::string_view what) {

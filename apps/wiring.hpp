@@ -17,6 +17,10 @@ namespace reins::apps {
 int report(const Error& error);
 void warn(std::string_view line);
 
+/// CLI::Range for numbers that have a fraction: NaN, which that one lets through because it is neither below nor above,
+/// is no number here.
+CLI::Validator within(double least, double most);
+
 /// `boards`, `assets`, ...: in <folder of the program>/../share/reins where that exists (installed), else in the source
 /// tree, at which an installed program never looks.
 std::filesystem::path shared_folder(std::string_view what);

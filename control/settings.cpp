@@ -17,7 +17,7 @@ struct Knob {
   void (*set)(RuntimeConfig&, double);
 };
 
-constexpr std::array<Knob, 22> kKnobs{{
+constexpr std::array<Knob, 23> kKnobs{{
     {"queue_limit", 1, 256, [](const RuntimeConfig& c) { return static_cast<double>(c.queue_limit); },
      [](RuntimeConfig& c, double v) { c.queue_limit = static_cast<std::size_t>(v); }},
     {"park_delay_s", 0, 10, [](const RuntimeConfig& c) { return c.park_delay_s; },
@@ -54,6 +54,8 @@ constexpr std::array<Knob, 22> kKnobs{{
      [](RuntimeConfig& c, double v) { c.shield.start_margin = v; }},
     {"shield.ease", 0, 1, [](const RuntimeConfig& c) { return c.shield.ease ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.shield.ease = v != 0; }},
+    {"shield.accuracy_worth", 0, 100, [](const RuntimeConfig& c) { return c.shield.accuracy_worth; },
+     [](RuntimeConfig& c, double v) { c.shield.accuracy_worth = v; }},
     {"shield.move", 0, 1, [](const RuntimeConfig& c) { return c.shield.move ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.shield.move = v != 0; }},
     {"shield.hurry", 0, 1, [](const RuntimeConfig& c) { return c.shield.hurry ? 1.0 : 0.0; },

@@ -95,23 +95,29 @@ policies::Action Shield::cheapest(const policies::Observation& observation,
   const policies::Situation& facts = observation.facts;
   const double until_s = free_s(facts);
   if (!config_.ease || until_s <= 0 || broken(facts, action.mapping, action.level, action.opp) != 0) return action;
-  const auto cost = [&](MappingId m, OppId o) {
+  const policies::ProfilePoint* reference = profile_.fastest(facts.floor_level);
+  const double worth_j = config_.accuracy_worth * (reference != nullptr ? reference->energy_j.value_or(0) : 0);
+  const auto cost = [&](MappingId m, LevelId l, OppId o) {
     const bool moves = facts.present.mapping.valid() && m != facts.present.mapping;
-    return cost_j(facts, m, action.level, o) * (moves ? kStay : 1);
+    return cost_j(facts, m, l, o) * (moves ? kStay : 1) - worth_j * profile_.accuracy(l);
   };
   policies::Action best = action;
-  double least_j = cost(action.mapping, action.opp);
+  double least_j = cost(action.mapping, action.level, action.opp);
   for (std::size_t m = 0; m < space_.mappings.size(); ++m) {
     const MappingId mapping(m);
-    for (std::size_t o = 0; o < space_.opps(mapping); ++o) {
-      const OppId opp(o);
-      if (!observation.mask.allows(mapping, opp) || profile_.at(action.level, mapping, opp) == nullptr) continue;
-      if (cost(mapping, opp) >= least_j || broken(facts, mapping, action.level, opp) != 0 ||
-          predicted_s(facts, mapping, action.level, opp) > until_s)
-        continue;
-      least_j = cost(mapping, opp);
-      best.mapping = mapping;
-      best.opp = opp;
+    for (std::size_t l = 0; l < space_.levels; ++l) {
+      const LevelId level(l);
+      for (std::size_t o = 0; o < space_.opps(mapping); ++o) {
+        const OppId opp(o);
+        if (!observation.mask.allows(level) || !observation.mask.allows(mapping, opp) ||
+            profile_.at(level, mapping, opp) == nullptr || cost(mapping, level, opp) >= least_j ||
+            broken(facts, mapping, level, opp) != 0 || predicted_s(facts, mapping, level, opp) > until_s)
+          continue;
+        least_j = cost(mapping, level, opp);
+        best.mapping = mapping;
+        best.level = level;
+        best.opp = opp;
+      }
     }
   }
   return best;

@@ -24,10 +24,12 @@ struct ShieldConfig {
   double start_margin = 0;  ///< as latency_margin, of the point where an inference starts, where `rescue` is on; never
                             ///< more than latency_margin. -0.3..1
   bool ease = true;  ///< lower the point of an inference under way once what is left of it is in nobody's way, and take
-                     ///< the cheapest mapping and point that are in time where arrivals are regular or deadlines ten
-                     ///< times the fastest run away. The former needs `hurry`. Off where answers may grow
-  bool move = true;  ///< `hurry` may move the inference under way to other cores too, where no point of its own is
-                     ///< enough. Off where the driver cannot
+                     ///< the cheapest mapping, level and point that are in time where arrivals are regular or deadlines
+                     ///< ten times the fastest run away. The former needs `hurry`. Off where answers may grow
+  double accuracy_worth = 0.05;  ///< what a unit of accuracy is worth where `ease` looks for the cheapest, in energies
+                                 ///< of the floor's level where it is fastest: the reward's w_acc / w_energy. 0..100
+  bool move = true;   ///< `hurry` may move the inference under way to other cores too, where no point of its own is
+                      ///< enough. Off where the driver cannot
   bool hurry = true;  ///< raise the point of an inference under way for those who join behind it. Off where a driver
                       ///< blocks while the engine runs: then nothing changes while it runs
 };
@@ -106,7 +108,7 @@ class Shield {
   /// For how long from the decision on a run is in nobody's way: up to the deadline where that is far, to the next
   /// arrival where they are regular and nobody waits; else 0. Seconds.
   double free_s(const policies::Situation& facts) const noexcept;
-  /// The mapping and point that cost least within that time and break nothing, for the action's level; else `action`.
+  /// The mapping, level and point that cost least within that time and break nothing; else `action`.
   policies::Action cheapest(const policies::Observation& observation, const policies::Action& action) const noexcept;
   /// Those that wait, and those that are to come (Situation::pace_s), keep their deadlines too if they run no slower.
   bool keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;

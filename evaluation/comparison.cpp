@@ -107,10 +107,13 @@ std::vector<Run> run_trace(const env::World& world, const data::Trace& trace, st
   };
   for (const policies::StaticSetting& setting : policies::governor_settings(*world.board)) {
     for (const bool at_floor : {false, true}) {
-      if (at_floor && floor == full) continue;
       Run run{setting.name + (at_floor ? " floor level" : " full"), RowKind::kStatic, "", {}};
-      run.result = run_static(setting, at_floor ? floor : full);
-      consider(run.name, run.result);
+      if (at_floor && floor == full) {
+        run.result = runs.back().result;  // the same run: a row needs one for every trace
+      } else {
+        run.result = run_static(setting, at_floor ? floor : full);
+        consider(run.name, run.result);
+      }
       runs.push_back(std::move(run));
     }
   }

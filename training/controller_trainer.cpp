@@ -112,9 +112,15 @@ Result<ControllerConfig> ControllerConfig::parse(std::string_view toml, std::str
     REINS_ASSIGN(const TomlTable table, root.table("reward"));
     REINS_ASSIGN(c.env.reward, env::RewardConfig::from_toml(table));
   }
+  bool worth_is_said = false;
   if (root.has("runtime")) {
     REINS_ASSIGN(const TomlTable table, root.table("runtime"));
     REINS_ASSIGN(c.env.runtime, control::runtime_from_toml(table));
+    worth_is_said = table.has("shield_accuracy_worth");
+  }
+  // What the shield takes for the cheapest is to be what the reward does.
+  if (!worth_is_said && c.env.reward.w_energy > 0) {
+    c.env.runtime.shield.accuracy_worth = std::min(100.0, c.env.reward.w_acc / c.env.reward.w_energy);
   }
   if (root.has("validation")) {
     REINS_ASSIGN(const TomlTable table, root.table("validation"));

@@ -3,8 +3,10 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "core/exit_code.hpp"
 #include "data/image_set.hpp"
@@ -62,12 +64,17 @@ void declare(CLI::App& app, Arguments& a) {
   auto* data = app.add_option("--data", a.data, "folder with CIFAR-10's binary files; its test images are sent");
   app.add_option("--dataset", a.dataset, "cifar10 or synthetic (default: synthetic, with --data cifar10)");
   app.add_option("--data-seed", a.data_seed, "of the synthetic images")->capture_default_str()->excludes(data);
+  const CLI::Validator not_nan(  // which no range refuses: it is neither below nor above
+      [](std::string& text) {
+        return std::isnan(std::strtod(text.c_str(), nullptr)) ? text + " is no number" : std::string();
+      },
+      "");
   app.add_option("--timeout", a.replay.answer_timeout_s, "seconds to wait for missing answers at the end")
       ->capture_default_str()
-      ->check(CLI::Range(0.01, 3600.0));
+      ->check(CLI::Range(0.01, 3600.0) & not_nan);
   app.add_option("--connect-timeout", a.replay.connect_timeout_s, "seconds to wait for the server's first answer")
       ->capture_default_str()
-      ->check(CLI::Range(0.01, 3600.0));
+      ->check(CLI::Range(0.01, 3600.0) & not_nan);
   auto* server_key = app.add_option("--server-key", a.server_key, "file with the server's public CURVE key");
   auto* client_key = app.add_option("--client-key", a.client_key, "file with this client's secret CURVE key");
   server_key->needs(client_key);

@@ -164,8 +164,13 @@ class Frequency final : public FrequencyActuator {
 
   /// Nothing over another program's minimum; a maximum is ours only while we pin.
   Status put_limits_back() noexcept {
-    if (!min_foreign_) return write_limits(found_min_, found_max_);
-    return pins_ && taken_ ? max_.write_integer(found_max_) : Status{};
+    const bool max_is_ours = pins_ && taken_;
+    if (max_is_ours) return min_foreign_ ? max_.write_integer(found_max_) : write_limits(found_min_, found_max_);
+    if (min_foreign_) return {};
+    const auto present_max = max_.read_integer();
+    if (!present_max) return fail(present_max.error());
+    // A maximum below it has taken the minimum along.
+    return *present_max < found_min_ ? Status{} : min_.write_integer(found_min_);
   }
 
   /// Reads what is in force before anything is changed.
@@ -398,7 +403,7 @@ class Frequency final : public FrequencyActuator {
     REINS_TRY(must_be_ours());
     REINS_TRY(save());
     REINS_TRY(tell_restore_file(wanted.text()));
-    REINS_TRY(write_limits(found_min_, found_max_));
+    REINS_TRY(put_limits_back());
     REINS_TRY(governor_.write(wanted.text()));
     taken_ = false;
     capped_below_ = 0;

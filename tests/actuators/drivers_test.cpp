@@ -208,6 +208,19 @@ TEST_F(Frequencies, GiveAGovernorItsWholeRangeAfterPinning) {
   EXPECT_EQ(at("scaling_governor"), "performance");
 }
 
+TEST_F(Frequencies, LeaveAMaximumThatAnotherProgramLowersMeanwhile) {
+  tree_.cpufreq(0, {400000, 800000, 1600000});
+  const auto c = cpufreq();
+  EXPECT_OK(c->apply(FreqKhz{1600000}));
+  put("scaling_max_freq", "800000");
+  EXPECT_EQ(*c->apply(FreqKhz{1600000}), Setting(FreqKhz{800000}));
+  EXPECT_OK(c->apply(GovernorName("ondemand")));
+  EXPECT_EQ(at("scaling_max_freq"), "800000");
+  EXPECT_OK(c->restore());
+  EXPECT_EQ(at("scaling_governor"), "schedutil");
+  EXPECT_EQ(at("scaling_max_freq"), "800000");
+}
+
 TEST_F(Frequencies, SayBusyWhenAnotherProgramTakesTheGovernor) {
   tree_.cpufreq(0, {400000, 1600000});
   const auto c = cpufreq();

@@ -249,6 +249,8 @@ TEST_F(Eval, SaysInOneLineWhatIsWrongWithItsInput) {
   expect_bad_input(reins(tiny({"--camera", path("nowhere")})), HasSubstr("nowhere"));
   expect_bad_input(reins(tiny({"--trace", path("nowhere.csv")})), HasSubstr("nowhere.csv"));
   expect_bad_input(reins(tiny({"--frobnicate"})), HasSubstr("--frobnicate"));
+  expect_bad_input(reins(tiny({"--loads", "nan"})), HasSubstr("nan is no number"));
+  expect_bad_input(reins(tiny({"--requests", "nan"})), HasSubstr("nan is no number"));
 }
 
 TEST_F(Eval, DoesNotOfferTheHostThatItRefuses) {

@@ -495,6 +495,7 @@ TEST_F(RuntimeTest, LeavesNoRoomForOneMoreBeforeARegularOneIsDue) {
 
 TEST_F(RuntimeTest, RaisesAnInferenceThatRunsLateInTimeForItsDeadline) {
   config_.shield.enabled = true;
+  config_.shield.ease = false;
   Runtime runtime = make();
   arrive(runtime, 0, 1, 0.41);
   decide(runtime, 0, act(2, 2, 0, 0));  // 0.4 s by the profile, from 0.0002 s on
@@ -564,6 +565,7 @@ TEST_F(RuntimeTest, WhatStandsIsTheDecisionNotWhatItWasChangedToSince) {
 
 TEST_F(RuntimeTest, ACapThatFallsMeanwhileMovesTheRescueForward) {
   config_.shield.enabled = true;
+  config_.shield.ease = false;
   Runtime runtime = make();
   arrive(runtime, 0, 1, 0.41);
   decide(runtime, 0, act(2, 2, 0, 0));

@@ -245,7 +245,12 @@ TEST_F(ShieldTest, TakesTheCheapestOfAllMappingsWhereTheDeadlineIsFar) {
   facts().slack_s = 0.8;
   // Over resting: little-x2 0.38 W x 0.32 s at 1000 MHz, 0.188 W x 0.533 s at 600; big-x2 0.28 W x 0.4 s at 400.
   EXPECT_EQ(admit(act(2, 2, 4, 0)).action, act(0, 2, 1, 0));
-  EXPECT_EQ(admit(act(2, 1, 4, 0)).action.level, LevelId(1)) << "how good the answer is stays the policy's choice";
+  facts().goals.accuracy_floor = 0.6;
+  EXPECT_EQ(admit(act(2, 2, 4, 0)).action.level, LevelId(1)) << "0.1 of accuracy is worth 0.005 of 0.16 J";
+  config_.accuracy_worth = 5;
+  EXPECT_EQ(admit(act(2, 1, 4, 0)).action.level, LevelId(2)) << "half of 0.16 J for some 0.05 J";
+  config_.accuracy_worth = 0.05;
+  facts().goals.accuracy_floor = 0.7;
   facts().queue_depth = 3;
   EXPECT_EQ(admit(act(2, 2, 4, 0)).action, act(0, 2, 1, 0)) << "those that wait have as long";
   facts().pace_s = 0.3;

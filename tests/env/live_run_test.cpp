@@ -143,8 +143,6 @@ TEST_F(Live, HandsOutTheErrorsOfTheBoard) {
   const auto plant = live_.plant();
   LiveRun run(world_, {}, *plant, images_);
   run.reset(trace_, {}, 1);
-  ASSERT_EQ(*run.next_decision(), true);
-  ASSERT_OK(run.decide(act(2, 0, 1), 1));
   live_.tree.remove(live_.made.board.clusters[1].control);
   ASSERT_EQ(*run.next_decision(), true);
   EXPECT_THAT(run.decide(act(2, 0, 4), 1), IsError(ErrorKind::kGone, HasSubstr("policy2")));

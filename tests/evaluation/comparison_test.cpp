@@ -85,6 +85,17 @@ TEST_F(Comparison, EveryRowKeepsTheFloorAndManagersRunNoHigherThanIt) {
   }
 }
 
+TEST_F(Comparison, EveryGovernorHasARowForEitherLevelInEveryCell) {
+  for (const CellResult& cell : results_) {
+    for (const policies::StaticSetting& setting : policies::governor_settings(*bench_->world().board)) {
+      const Row* const full = cell.row(setting.name + " full");
+      const Row* const at_floor = cell.row(setting.name + " floor level");
+      ASSERT_TRUE(full != nullptr && at_floor != nullptr) << setting.name;
+      EXPECT_LE(at_floor->mean_accuracy, full->mean_accuracy + 1e-12);
+    }
+  }
+}
+
 TEST_F(Comparison, ThreadsDoNotChangeAFigure) {
   GridConfig grid;
   grid.loads = {0.3};
