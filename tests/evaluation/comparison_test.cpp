@@ -1,6 +1,7 @@
 // The comparison on the emulated Odroid XU3: what may beat what.
 #include "evaluation/comparison.hpp"
 
+#include "policies/baselines.hpp"
 #include "tests/evaluation/made_up.hpp"
 #include "tests/support/matchers.hpp"
 
