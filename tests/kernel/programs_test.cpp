@@ -142,6 +142,32 @@ TEST_F(Programs, AGovernorThatAnotherProgramTookIsReportedAndLeftToIt) {
   EXPECT_EQ(first_line(kBigPolicy + "/scaling_governor"), "performance") << "nor undone at the end";
 }
 
+TEST_F(Programs, AProcessorThatGoesOfflineIsDoneWithoutUntilItIsBack) {
+  const std::string online = "/sys/devices/system/cpu/cpu1/online";
+  {
+    Server server(serve());
+    ASSERT_TRUE(server.up()) << server.text();
+    ASSERT_TRUE(server.infer());
+    ASSERT_EQ(put(online, "0"), 0);
+    int answered = 0, asked = 0;
+    EXPECT_TRUE(wait_for([&] {
+      ++asked;
+      answered += server.infer() ? 1 : 0;
+      return server.metrics().warning.find("little cannot be set now") != std::string::npos;
+    })) << server.metrics().warning;
+    for (int i = 0; i < 5; ++i, ++asked) answered += server.infer() ? 1 : 0;
+    EXPECT_EQ(answered, asked) << "the other processor serves on";
+    ASSERT_EQ(put(online, "1"), 0);
+    EXPECT_TRUE(wait_for([&] {
+      static_cast<void>(server.infer());
+      return server.metrics().warning.empty();
+    })) << server.metrics().warning;
+    EXPECT_EQ(server.stop(), 0) << server.text();
+  }
+  static_cast<void>(put(online, "1"));
+  EXPECT_EQ(frequency_settings(), found_);
+}
+
 TEST_F(Programs, AnUnpluggedSensorEndsInNoValueNotInTheLast) {
   Chips chips;
   ASSERT_TRUE(chips.set_temperature_c(61));
