@@ -75,7 +75,10 @@ void say_what_is_missing(InventoryDraft& draft) {
       pinned += (pinned.empty() ? "" : ", ") + policy.name;
   }
   if (!denied.empty()) {
-    draft.miss(kTopic, "the frequency of " + denied + " is not this user's to set", join_group());
+    draft.miss(kTopic,
+               "the frequency of " + denied +
+                   " is not this user's to set; a member of the group reins may, once logged in anew",
+               join_group());
   }
   if (pinned.empty()) return;
   const Attributes pstate(draft.root / kCpus / "intel_pstate", draft);

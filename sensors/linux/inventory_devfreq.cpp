@@ -69,7 +69,10 @@ void survey_devfreq(InventoryDraft& draft) {
     device.set_point = at.has("userspace/set_freq");
     device.writable = at.writable({"governor", "min_freq", "max_freq", "userspace/set_freq"});
     if (device.role == "gpu" && device.writable.empty()) {
-      draft.miss("devfreq", "the frequency of " + device.name + " is not this user's to set", join_group());
+      draft.miss("devfreq",
+                 "the frequency of " + device.name +
+                     " is not this user's to set; a member of the group reins may, once logged in anew",
+                 join_group());
     }
     draft.found.devfreq.push_back(std::move(device));
   }

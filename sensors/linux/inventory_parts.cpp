@@ -184,9 +184,8 @@ std::string modprobe(const std::filesystem::path& root, std::string_view name) {
 }
 
 std::string join_group() {
-  return "groupadd -rf reins && usermod -aG reins \"$USER\" && cp packaging/99-reins.rules /etc/udev/rules.d/ && "
-         "udevadm "
-         "control --reload && udevadm trigger, then log in again";
+  return "groupadd -rf reins && usermod -aG reins \"${SUDO_USER:-$USER}\" && cp packaging/99-reins.rules "
+         "/etc/udev/rules.d/ && udevadm control --reload && udevadm trigger";
 }
 
 std::string machine_model(const std::filesystem::path& root) {

@@ -21,7 +21,11 @@ void survey_powercap(InventoryDraft& draft) {
     denied = denied || (at.has("energy_uj") && !zone.readable);
     draft.found.powercap.push_back(std::move(zone));
   }
-  if (denied) draft.miss(kTopic, "RAPL's energy counters are not this user's to read", join_group());
+  if (denied)
+    draft.miss(
+        kTopic,
+        "RAPL's energy counters are not this user's to read; a member of the group reins may, once logged in anew",
+        join_group());
   if (!draft.found.powercap.empty() || !is_x86(draft.root)) return;
   if (draft.found.topology.virtual_machine) {
     draft.miss(kTopic, "no RAPL: virtual machines have none");
