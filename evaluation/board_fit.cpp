@@ -254,6 +254,12 @@ struct VoltageShape {
   double knee = 0;    ///< of the top frequency
 };
 
+/// No rail of a processor falls below half of its top voltage: a shape that fits better there fits something else. What
+/// is fitted is the share of the other half.
+constexpr double kLeastVoltage = 0.5;
+double lowest_of(double share) noexcept { return kLeastVoltage + (1 - kLeastVoltage) * share; }
+double share_of(double lowest) noexcept { return std::clamp((lowest - kLeastVoltage) / (1 - kLeastVoltage), 0.0, 1.0); }
+
 void bend(boards::Cluster& cluster, double top_v, const VoltageShape& shape) {
   const auto top_khz = static_cast<double>(cluster.max_khz());
   for (boards::OperatingPoint& opp : cluster.opps) {
@@ -286,7 +292,7 @@ struct PowerProblem {
       if (keys[k].set) keys[k].set(board, std::min(values[k], keys[k].most));
     }
     for (const Bend& one : bends) {
-      bend(board.clusters[one.cluster], one.top_v, {values[one.lowest], values[one.knee]});
+      bend(board.clusters[one.cluster], one.top_v, {lowest_of(values[one.lowest]), values[one.knee]});
     }
   }
 };
@@ -324,8 +330,8 @@ void add_cluster_keys(PowerProblem& problem, const boards::Board& base, std::siz
   add("core_w_per_mhz_v2", &boards::PowerModel::core_w_per_mhz_v2, 0.5 * range_w / mhz_v2, 1, !busy);
   add("idle_clock_w_per_mhz_v2", &boards::PowerModel::idle_clock_w_per_mhz_v2, 0.1 * range_w / mhz_v2, 1, !idle);
   if (shape) {
-    const double lowest = cluster.opps.front().voltage_v / cluster.opps.back().voltage_v;
-    PowerKey low{"cluster " + cluster.name, "voltage_v", {"lowest", Domain::kFraction, lowest, lowest, 0.1}, 1, {}};
+    const double share = share_of(cluster.opps.front().voltage_v / cluster.opps.back().voltage_v);
+    PowerKey low{"cluster " + cluster.name, "voltage_v", {"lowest", Domain::kFraction, share, share, 0.2}, 1, {}};
     PowerKey knee{"cluster " + cluster.name, "knee", {"knee", Domain::kFraction, 0, 0.5, 0.5}, 1, {}};
     problem.bends.push_back({c, problem.keys.size(), problem.keys.size() + 1, cluster.opps.back().voltage_v});
     problem.keys.push_back(std::move(low));
@@ -426,7 +432,7 @@ PowerFit fit_power(const boards::Board& base, std::vector<PowerRow> rows, std::v
   for (const double knee : {0.05, 0.25, 0.45, 0.6, 0.7, 0.8}) {
     for (const PowerProblem::Bend& one : problem.bends) {
       parameters[one.knee].start = knee;
-      parameters[one.lowest].start = 0.85;
+      parameters[one.lowest].start = share_of(0.85);
     }
     const LeastSquares fit = solve(problem, base, parameters, Unidentified::kFitted);
     if (!any || fit.cost < least) best = parameters, least = fit.cost;
@@ -660,7 +666,8 @@ Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& opt
     FittedKey key{"cluster " + cluster.name,
                   "voltage_v",
                   base.clusters[one.cluster].opps.front().voltage_v,
-                  {one.top_v * lowest.value, one.top_v * lowest.low, one.top_v * lowest.high, lowest.standing},
+                  {one.top_v * lowest_of(lowest.value), one.top_v * lowest_of(lowest.low),
+                   one.top_v * lowest_of(lowest.high), lowest.standing},
                   true,
                   {},
                   {}};

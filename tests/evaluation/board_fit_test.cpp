@@ -274,6 +274,21 @@ TEST(BoardFit, FileThatDoesNotReadBackIsRefused) {
   EXPECT_THAT(edited_board(kBoard, "toy.toml", *fit, ""), IsError(ErrorKind::kGarbled, HasSubstr("[thermal]")));
 }
 
+TEST(BoardFit, GivesNoVoltageBelowHalfOfTheTop) {
+  MeasuredRows rows = rows_of(truth(), {1, 2}, 0.005, 8);
+  const double top_khz = static_cast<double>(toy().clusters[0].max_khz());
+  for (MeasuredRow& row : rows.rows) {
+    // Steeper than any voltage makes it.
+    const double f = static_cast<double>(toy().clusters[0].opps[row.opp.index()].freq_khz) / top_khz;
+    row.power_w = 1 + 20 * std::pow(f, 8);
+    row.energy_j.reset();
+  }
+  const auto fit = fit_board(toy(), rows, {});
+  ASSERT_OK(fit);
+  const auto& opps = fit->board.clusters[0].opps;
+  EXPECT_GE(opps.front().voltage_v, 0.4999 * opps.back().voltage_v);
+}
+
 TEST(HoldOut, EveryOtherFrequencyAndItsCounterpartShareTheRows) {
   const MeasuredRows rows = rows_of(truth(), {1, 2}, 0, 7);
   const auto one = hold_out(toy(), rows, "every-other-frequency");
