@@ -91,11 +91,13 @@ Status LivePlant::set(ClusterId cluster, const actuators::Setting& wanted) noexc
   std::optional<std::int64_t>& in_force = in_force_khz_[cluster.index()];
   if (!applied.has_value()) {
     const auto foreign = actuators_.foreign(cluster);
-    const bool busy = applied.error().kind() == ErrorKind::kBusy;
-    const bool taken = busy && foreign.has_value() && foreign->taken;
-    // What was never set is wrong from the start. What was has left us (the kernel refuses a policy all of whose
-    // processors are offline): what runs goes on without it, and each action tries again.
-    if (!taken && !was_set_[cluster.index()]) return fail(applied.error());
+    const ErrorKind kind = applied.error().kind();
+    const bool taken = kind == ErrorKind::kBusy && foreign.has_value() && foreign->taken;
+    // What was never set, or cannot be meant, is wrong from the start. What was has left us (the kernel refuses a
+    // policy all of whose processors are offline): what runs goes on without it, and each action tries again.
+    const bool left_us = was_set_[cluster.index()] && (kind == ErrorKind::kBusy || kind == ErrorKind::kGone ||
+                                                       kind == ErrorKind::kIo || kind == ErrorKind::kGarbled);
+    if (!taken && !left_us) return fail(applied.error());
     if (!taken) lost_[cluster.index()] = applied.error();
     ++adjusted_;
     in_force.reset();

@@ -306,6 +306,15 @@ TEST(LivePlant, SaysWhatCannotBeSetFromTheStart) {
   EXPECT_THAT(plant->apply(act(2, 0, 4)), IsError(ErrorKind::kGone, HasSubstr("policy2")));
 }
 
+TEST(LivePlant, SaysWhichGovernorIsNotThereThoughFrequenciesWereSet) {
+  LiveWorld world;
+  const auto plant = world.plant();
+  ASSERT_OK(plant->apply(act(2, 0, 3)));
+  policies::Action governed = act(2, 0, 3);
+  governed.governor = boards::Governor::kConservative;  // the kernel lists four others
+  EXPECT_THAT(plant->apply(governed), IsError(ErrorKind::kUsage, HasSubstr("no such governor")));
+}
+
 TEST(LivePlant, GoesOnWithoutAClusterThatLeavesUntilItIsBack) {
   LiveWorld world;
   const auto plant = world.plant();
