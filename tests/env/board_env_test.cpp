@@ -257,6 +257,32 @@ EnvConfig short_episodes() {
   return config;
 }
 
+TEST(BoardEnv, DrawsAsManyPeriodicEpisodesAsItIsTold) {
+  EXPECT_THAT(EnvConfig::from_toml(*TomlTable::parse("periodic = 1.5\n", "e.toml")),
+              IsError(ErrorKind::kGarbled, HasSubstr("periodic")));
+  HandWorld world;
+  for (const double share : {0.0, 1.0}) {
+    EnvConfig config;
+    config.periodic = share;
+    config.requests = 40;
+    config.changing = 0;
+    BoardEnv env(world.world(), config, std::make_unique<Episode>(world.world(), config.runtime));
+    int regular = 0;
+    for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+      auto step = env.reset(seed);
+      ASSERT_OK(step);
+      std::optional<double> variation;
+      while (step.has_value() && step->end == StepEnd::kRunning) {
+        variation = step->observation->facts.gap_variation;
+        step = env.step(act(2, 0, 4));
+      }
+      ASSERT_TRUE(variation.has_value());
+      regular += *variation < 0.05 ? 1 : 0;
+    }
+    EXPECT_EQ(regular, share > 0 ? 8 : 0);
+  }
+}
+
 TEST(BoardEnv, SameSeedSameStepsOtherSeedOthers) {
   HandWorld world;
   const EnvConfig config = short_episodes();
