@@ -78,7 +78,9 @@ TEST_F(Live, RaisesThePointOfAnInferenceThatAnotherRequestJoins) {
     if (++begun == 1) live_.await_other_than(1, "400000");
   };
   const auto plant = live_.plant();
-  LiveRun run(world_, {}, *plant, images_);
+  control::RuntimeConfig as_decided;
+  as_decided.shield.ease = false;  // with so far a deadline it would take the lowest level
+  LiveRun run(world_, as_decided, *plant, images_);
   run.reset(trace_, {}, 1);
   ASSERT_EQ(*run.next_decision(), true);
   ASSERT_OK(run.decide(act(2, 2, 0), 1));
