@@ -274,7 +274,9 @@ TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
       reins_j, plant_j, 100 * (reins_j / plant_j - 1), 100 * held_up);
   // A machine that stood still for longer says nothing of Reins: what it printed is all there is then.
   constexpr double kJudged = 0.02;
-  if (held_up <= kJudged) EXPECT_NEAR(reins_j / plant_j, 1, 0.01 + held_up);
+  if (held_up <= kJudged) {
+    EXPECT_NEAR(reins_j / plant_j, 1, 0.01 + held_up);
+  }
 
   // Both policies were moved, and the kernel itself says so; the big one over at least three of its points.
   std::string used;
