@@ -42,6 +42,7 @@ bool has_mapping(const boards::Board& board, ClusterId cluster) noexcept {
 }
 
 Setting governed_by(boards::Governor governor) noexcept { return GovernorName(boards::name_of(governor)); }
+Setting governed_by(boards::GpuGovernor governor) noexcept { return GovernorName(boards::name_of(governor)); }
 
 ActuatorSet ActuatorSet::make(const boards::Board& board, const Options& options) {
   ActuatorSet set;

@@ -12,6 +12,7 @@
 #include "actuators/restore_file.hpp"
 #include "boards/board.hpp"
 #include "boards/governors.hpp"
+#include "boards/gpu_governors.hpp"
 
 namespace reins::actuators {
 
@@ -22,6 +23,7 @@ struct ClusterSetting {
 
 /// The setting that leaves a cluster to one of the kernel's governors.
 Setting governed_by(boards::Governor governor) noexcept;
+Setting governed_by(boards::GpuGovernor governor) noexcept;
 
 /// Threads: one instance, one thread. Goes -> everything is put back.
 class ActuatorSet {

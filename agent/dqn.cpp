@@ -25,10 +25,13 @@ using policies::PolicyNetwork;
 // -- the maths
 // ------------------------------------------------------------------------------------------------------------
 
-float masked_max(std::span<const float> values, std::uint64_t mask) noexcept {
+std::size_t masked_argmax(std::span<const float> values, std::uint64_t mask) noexcept {
   REINS_ASSERT(mask != 0);
-  float best = values[static_cast<std::size_t>(std::countr_zero(mask))];
-  for (; mask != 0; mask &= mask - 1) best = std::max(best, values[static_cast<std::size_t>(std::countr_zero(mask))]);
+  auto best = static_cast<std::size_t>(std::countr_zero(mask));
+  for (; mask != 0; mask &= mask - 1) {
+    const auto i = static_cast<std::size_t>(std::countr_zero(mask));
+    if (values[i] > values[best]) best = i;
+  }
   return best;
 }
 
@@ -68,37 +71,42 @@ namespace {
 // ----------------------------------------------------------------------------------------------------------
 
 /// The weights as four wide layers in one flat array: few large products instead of many small ones. Layer 3 takes
-/// [h, conditions] (T + M + L + 1) to the hidden layers of all heads (4 x head); layer 4 those to [V | M | L | P | P].
-/// What a head may not see is a weight that stays zero (`live` is 0 there).
+/// [h, conditions] (T + M + L + 1) to the hidden layers of all heads (4 x head); layer 4 those to [V | M | L | P | P],
+/// once for each part of the reward that is learnt apart. What a head may not see is a weight that stays zero (`live`
+/// is 0 there). As layer 4 is linear, its parts add up to one PolicyNetwork.
 struct FlatLayout {
   struct Part {
     std::size_t in, out, weight, bias;
   };
   NetworkShape shape;
   std::array<Part, 4> parts{};
-  std::size_t outputs = 0, total = 0;
-  std::size_t reach_at = 0;              // weights of opp_reach, which is no layer of the four
+  std::size_t components = 1;            // parts of the reward that are learnt apart
+  std::size_t outputs = 0, total = 0;    // outputs: of one component
+  std::size_t reach_at = 0;              // weights of opp_reach, which is no layer of the four; components x P
   std::array<std::size_t, 4> head_at{};  // first output of each head
 
-  explicit FlatLayout(const NetworkShape& s) : shape(s) {
+  FlatLayout(const NetworkShape& s, std::size_t n) : shape(s), components(n) {
     outputs = 1 + s.mappings + s.levels + 2 * s.opps;
     head_at = {1, 1 + s.mappings, 1 + s.mappings + s.levels, 1 + s.mappings + s.levels + s.opps};
-    const std::array<std::pair<std::size_t, std::size_t>, 4> sizes = {
-        {{s.features, s.trunk}, {s.trunk, s.trunk}, {s.trunk + s.conditions(), 4 * s.head}, {4 * s.head, outputs}}};
+    const std::array<std::pair<std::size_t, std::size_t>, 4> sizes = {{{s.features, s.trunk},
+                                                                       {s.trunk, s.trunk},
+                                                                       {s.trunk + s.conditions(), 4 * s.head},
+                                                                       {4 * s.head, components * outputs}}};
     for (std::size_t i = 0; i < 4; ++i) {
       const auto [in, out] = sizes[i];
       parts[i] = {in, out, total, total + in * out};
       total += in * out + out;
     }
     reach_at = total;
-    total += s.opps;
+    total += components * s.opps;
   }
 
   /// Calls f(flat index, layer, index into its weights) for every weight of a PolicyNetwork, and for biases with `bias`
-  /// true.
+  /// true. The output layers' are those of `component`.
   template <typename F>
-  void each_row(F f) const {
+  void each_row(std::size_t component, F f) const {
     const NetworkShape& s = shape;
+    const std::size_t first = component * outputs;
     const auto rows = [&](const Part& part, std::size_t row, std::size_t column, LayerName layer, std::size_t from,
                           std::size_t count, std::size_t width) {
       for (std::size_t i = 0; i < count; ++i)
@@ -115,22 +123,35 @@ struct FlatLayout {
       const auto out = static_cast<LayerName>(static_cast<std::size_t>(LayerName::kMappingOut) + i);
       rows(parts[2], 0, i * s.head, hidden, 0, s.trunk + conditions[i], s.head);
       f(parts[2].bias + i * s.head, hidden, 0, s.head, true);
-      rows(parts[3], i * s.head, head_at[i], out, 0, s.head, widths[i]);
-      f(parts[3].bias + head_at[i], out, 0, widths[i], true);
+      rows(parts[3], i * s.head, first + head_at[i], out, 0, s.head, widths[i]);
+      f(parts[3].bias + first + head_at[i], out, 0, widths[i], true);
     }
-    rows(parts[3], 0, 0, LayerName::kValueOut, 0, s.head, 1);
-    f(parts[3].bias, LayerName::kValueOut, 0, 1, true);
-    f(reach_at, LayerName::kOppReach, 0, s.opps, false);
+    rows(parts[3], 0, first, LayerName::kValueOut, 0, s.head, 1);
+    f(parts[3].bias + first, LayerName::kValueOut, 0, 1, true);
+    f(reach_at + component * s.opps, LayerName::kOppReach, 0, s.opps, false);
   }
 
-  void to_network(const float* flat, PolicyNetwork& network) const {
-    each_row([&](std::size_t at, LayerName name, std::size_t index, std::size_t count, bool bias) {
+  /// One component's network.
+  void to_network(const float* flat, std::size_t component, PolicyNetwork& network) const {
+    each_row(component, [&](std::size_t at, LayerName name, std::size_t index, std::size_t count, bool bias) {
       policies::DenseLayer& layer = network[name];
       std::copy_n(flat + at, count, (bias ? layer.bias : layer.weight).data() + index);
     });
   }
+  /// The network of all components' sum: what decides.
+  void to_network(const float* flat, PolicyNetwork& network) const {
+    to_network(flat, 0, network);
+    for (std::size_t component = 1; component < components; ++component) {
+      each_row(component, [&](std::size_t at, LayerName name, std::size_t index, std::size_t count, bool bias) {
+        if (name < LayerName::kMappingOut) return;  // shared
+        float* sum = (bias ? network[name].bias : network[name].weight).data() + index;
+        for (std::size_t i = 0; i < count; ++i) sum[i] += flat[at + i];
+      });
+    }
+  }
+  /// Into the first component; the others' outputs stay as they are.
   void from_network(const PolicyNetwork& network, float* flat) const {
-    each_row([&](std::size_t at, LayerName name, std::size_t index, std::size_t count, bool bias) {
+    each_row(0, [&](std::size_t at, LayerName name, std::size_t index, std::size_t count, bool bias) {
       const policies::DenseLayer& layer = network[name];
       std::copy_n((bias ? layer.bias : layer.weight).data() + index, count, flat + at);
     });
@@ -180,11 +201,11 @@ struct Dqn::Impl {
   std::vector<float> params, target, average, grads, first, second, live;
   std::array<torch::Tensor, 4> weights, biases;  // leaves that lie in `params`; their gradients lie in `grads`
   PolicyNetwork scratch;                         // on its way from `params` to the fast forward pass
-  policies::NetworkForward online, target_forward;
+  policies::NetworkForward online, target_forward, target_penalty;
   NStepAssembler assembler;
   Replay replay;
   Batch batch;
-  std::vector<float> conditions, out_grad;
+  std::vector<float> conditions, out_grad, sums;
   Rng act_rng, sample_rng, seed_rng;
   std::int64_t steps = 0, updates = 0, episodes = 0;
   bool in_episode = false;
@@ -194,7 +215,7 @@ struct Dqn::Impl {
   Impl(const DqnConfig& c, const policies::ActionSpace& s, PolicyNetwork initial, policies::NetworkForward forward)
       : config(c),
         space(s),
-        layout(initial.shape),
+        layout(initial.shape, c.penalty_weight > 0 ? 2 : 1),
         params(layout.total),
         target(layout.total),
         average(layout.total),
@@ -205,6 +226,7 @@ struct Dqn::Impl {
         scratch(std::move(initial)),
         online(forward),
         target_forward(forward),
+        target_penalty(forward),
         assembler(static_cast<std::size_t>(c.n_step), c.tau_s, layout.shape.features, c.gamma),
         replay(static_cast<std::size_t>(c.replay_capacity), layout.shape.features),
         act_rng(Rng(static_cast<std::uint64_t>(c.seed)).fork(1)),
@@ -214,9 +236,12 @@ struct Dqn::Impl {
         learning_rate{c.learning_rate, c.learning_rate_end, c.steps} {
     layout.from_network(scratch, params.data());
     target = average = params;
-    layout.each_row([&](std::size_t at, LayerName, std::size_t, std::size_t count, bool) {
-      std::fill_n(live.data() + at, count, 1.0F);
-    });
+    for (std::size_t component = 0; component < layout.components; ++component) {
+      layout.each_row(component, [&](std::size_t at, LayerName, std::size_t, std::size_t count, bool) {
+        std::fill_n(live.data() + at, count, 1.0F);
+      });
+    }
+    refresh_target();  // no penalty is expected at the start
     for (std::size_t i = 0; i < 4; ++i) {
       const FlatLayout::Part& part = layout.parts[i];
       weights[i] = viewed(params, part.weight, part.in, part.out).requires_grad_();
@@ -226,12 +251,19 @@ struct Dqn::Impl {
     }
     const auto rows = static_cast<std::size_t>(c.batch);
     conditions.resize(rows * layout.shape.conditions());
-    out_grad.resize(rows * layout.outputs);
+    out_grad.resize(rows * layout.components * layout.outputs);
+    sums.resize(layout.outputs);
   }
 
   void refresh(policies::NetworkForward& forward, const std::vector<float>& from) {
     layout.to_network(from.data(), scratch);
     forward.load(scratch);
+  }
+  void refresh_target() {
+    refresh(target_forward, target);
+    if (layout.components == 1) return;
+    layout.to_network(target.data(), 1, scratch);
+    target_penalty.load(scratch);
   }
 
   /// Reward per second as observed, exploration included.
@@ -257,13 +289,26 @@ struct Dqn::Impl {
     of_point[2 + choice.opp] = 1;
   }
 
-  /// What opp_reach adds to the operating points of `mapping`. Linear: its gradient needs no libtorch.
-  void add_reach(const float* obs, std::size_t mapping, float* opp_values) const {
-    for (std::size_t o = 0; o < layout.shape.opps; ++o)
-      opp_values[o] += params[layout.reach_at + o] * online.points().reached(obs, mapping, o);
+  /// What opp_reach adds to the operating points of `mapping`, in all components of a row of outputs. Linear: its
+  /// gradient needs no libtorch.
+  void add_reach(const float* obs, std::size_t mapping, float* q) const {
+    const NetworkShape& s = layout.shape;
+    for (std::size_t component = 0; component < layout.components; ++component) {
+      float* opp_values = q + component * layout.outputs + layout.head_at[2];
+      const float* weight = params.data() + layout.reach_at + component * s.opps;
+      for (std::size_t o = 0; o < s.opps; ++o) opp_values[o] += weight[o] * online.points().reached(obs, mapping, o);
+    }
   }
 
-  /// B x O observations and B x C conditions to B x [V | M | L | P | P].
+  /// What all components say together of a row of outputs; valid until the next call.
+  const float* summed(const float* q) {
+    std::copy_n(q, layout.outputs, sums.data());
+    for (std::size_t component = 1; component < layout.components; ++component)
+      for (std::size_t i = 0; i < layout.outputs; ++i) sums[i] += q[component * layout.outputs + i];
+    return sums.data();
+  }
+
+  /// B x O observations and B x C conditions to B x components x [V | M | L | P | P].
   torch::Tensor forward(const torch::Tensor& obs, const torch::Tensor& given) const {
     torch::Tensor h = torch::relu(torch::addmm(biases[0], obs, weights[0]));
     h = torch::relu(torch::addmm(biases[1], h, weights[1]));
@@ -271,37 +316,46 @@ struct Dqn::Impl {
     return torch::addmm(biases[3], u, weights[3]);
   }
 
-  /// The four heads' losses of transition b given its outputs `q`, with their gradients into `grad`.
-  void head_losses(std::size_t b, const float* q, double target_q, float* grad, LearnStats& stats) {
+  /// The four heads' losses of transition b given its outputs `q`, with their gradients into `grad`. `targets`: one a
+  /// component. The components' sum decides which action of the next head a head looks at.
+  void head_losses(std::size_t b, const float* q, std::span<const double> targets, float* grad, LearnStats& stats) {
     const NetworkShape& s = layout.shape;
     const HeadChoice c = batch.choice[b];
     const ActionMask& mask = batch.mask[b];
-    const std::span<const float> mapping(q + layout.head_at[0], s.mappings), level(q + layout.head_at[1], s.levels),
-        opp(q + layout.head_at[2], s.opps), park(q + layout.head_at[3], s.opps);
-    // V is part of value and target alike in all heads but the last.
-    const std::uint64_t opps = mask.opps[c.mapping];
-    const std::array<double, 4> errors = {
-        static_cast<double>(mapping[c.mapping]) - static_cast<double>(masked_max(level, mask.levels)),
-        static_cast<double>(level[c.level]) - static_cast<double>(masked_max(opp, opps)),
-        static_cast<double>(opp[c.opp]) - static_cast<double>(masked_max(park, mask.parks(c.mapping))),
-        static_cast<double>(q[0]) + static_cast<double>(park[c.park]) - target_q};
-    std::array<float, 4> slopes{};
+    const float* sum = summed(q);
+    const std::array<std::size_t, 4> taken = {layout.head_at[0] + c.mapping, layout.head_at[1] + c.level,
+                                              layout.head_at[2] + c.opp, layout.head_at[3] + c.park};
+    const auto best = [&](std::size_t head, std::size_t width, std::uint64_t allowed) {
+      return layout.head_at[head] + masked_argmax({sum + layout.head_at[head], width}, allowed);
+    };
+    const std::array<std::size_t, 3> next = {best(1, s.levels, mask.levels), best(2, s.opps, mask.opps[c.mapping]),
+                                             best(3, s.opps, mask.parks(c.mapping))};
+    const float reached = online.points().reached(batch.obs.data() + b * s.features, c.mapping, c.opp);
     const auto rows = static_cast<double>(batch.size);
-    for (std::size_t i = 0; i < 4; ++i) {
-      stats.loss += huber_loss(errors[i], config.huber) / rows;
-      slopes[i] = static_cast<float>(huber_slope(errors[i], config.huber) / rows);
-    }
-    stats.td_error += std::abs(errors[3]) / rows;
-    stats.value += (static_cast<double>(q[0]) + static_cast<double>(park[c.park])) / rows;
+    double value = 0, wanted = 0;
+    for (std::size_t component = 0; component < layout.components; ++component) {
+      const float* own = q + component * layout.outputs;
+      const auto at = [&](std::size_t i) { return static_cast<double>(own[i]); };
+      const double weight = component == 0 ? 1 : config.penalty_weight;
+      // V is part of value and target alike in all heads but the last.
+      const std::array<double, 4> errors = {at(taken[0]) - at(next[0]), at(taken[1]) - at(next[1]),
+                                            at(taken[2]) - at(next[2]), at(0) + at(taken[3]) - targets[component]};
+      std::array<float, 4> slopes{};
+      for (std::size_t i = 0; i < 4; ++i) {
+        stats.loss += weight * huber_loss(errors[i], config.huber) / rows;
+        slopes[i] = static_cast<float>(weight * huber_slope(errors[i], config.huber) / rows);
+      }
+      value += at(0) + at(taken[3]);
+      wanted += targets[component];
 
-    std::fill_n(grad, layout.outputs, 0.0F);
-    grad[0] = slopes[3];
-    grad[layout.head_at[0] + c.mapping] += slopes[0];
-    grad[layout.head_at[1] + c.level] += slopes[1];
-    grad[layout.head_at[2] + c.opp] += slopes[2];
-    grad[layout.head_at[3] + c.park] += slopes[3];
-    grads[layout.reach_at + c.opp] +=
-        slopes[2] * online.points().reached(batch.obs.data() + b * s.features, c.mapping, c.opp);
+      float* own_grad = grad + component * layout.outputs;
+      std::fill_n(own_grad, layout.outputs, 0.0F);
+      own_grad[0] = slopes[3];
+      for (std::size_t i = 0; i < 4; ++i) own_grad[taken[i]] += slopes[i];
+      grads[layout.reach_at + component * s.opps + c.opp] += slopes[2] * reached;
+    }
+    stats.td_error += std::abs(value - wanted) / rows;
+    stats.value += value / rows;
   }
 };
 
@@ -398,20 +452,25 @@ Result<LearnStats> Dqn::learn() {
     // Targets and the gradient of the loss with respect to q.
     LearnStats stats;
     const double rho = self.rho();
+    const std::size_t width = self.layout.components * self.layout.outputs;
+    const bool apart = self.layout.components > 1;
     for (std::size_t b = 0; b < rows; ++b) {
-      double bootstrap = 0;
+      double bootstrap = 0, bootstrap_penalty = 0;
       if (batch.discount[b] > 0) {
         const std::span<const float> next_obs(batch.next_obs.data() + b * shape.features, shape.features);
         const HeadChoice next =
             (config.double_q ? self.online : self.target_forward).choose(next_obs, batch.next_mask[b]);
         bootstrap = static_cast<double>(self.target_forward.park_value(next_obs, next));
+        if (apart) bootstrap_penalty = static_cast<double>(self.target_penalty.park_value(next_obs, next));
       }
-      const double target = td_target(static_cast<double>(batch.reward[b]), static_cast<double>(batch.time_s[b]), rho,
-                                      self.scale(), static_cast<double>(batch.discount[b]), bootstrap);
-      self.add_reach(batch.obs.data() + b * shape.features, batch.choice[b].mapping,
-                     values + b * self.layout.outputs + self.layout.head_at[2]);
-      self.head_losses(b, values + b * self.layout.outputs, target, self.out_grad.data() + b * self.layout.outputs,
-                       stats);
+      const auto reward = static_cast<double>(batch.reward[b]), penalty = static_cast<double>(batch.penalty[b]),
+                 discount = static_cast<double>(batch.discount[b]);
+      const std::array<double, 2> targets = {
+          td_target(reward - (apart ? penalty : 0), static_cast<double>(batch.time_s[b]), rho, self.scale(), discount,
+                    bootstrap - bootstrap_penalty),
+          td_target(penalty, 0, 0, self.scale(), discount, bootstrap_penalty)};
+      self.add_reach(batch.obs.data() + b * shape.features, batch.choice[b].mapping, values + b * width);
+      self.head_losses(b, values + b * width, targets, self.out_grad.data() + b * width, stats);
     }
     if (!std::isfinite(stats.loss)) {
       return fail(ErrorKind::kInternal, "the loss is not finite", "an update", "lower learning_rate or reward_scale");
@@ -420,7 +479,7 @@ Result<LearnStats> Dqn::learn() {
     self.mean_value += kValueShare * (stats.value - self.mean_value);
 
     // Descend, clipped.
-    q.backward(viewed(self.out_grad, 0, rows, self.layout.outputs));
+    q.backward(viewed(self.out_grad, 0, rows, width));
     double square = 0;
     for (std::size_t i = 0; i < self.grads.size(); ++i) {
       self.grads[i] *= self.live[i];
@@ -441,7 +500,7 @@ Result<LearnStats> Dqn::learn() {
     if (self.updates % config.target_period == 0) {
       const auto rate = static_cast<float>(config.target_rate);
       for (std::size_t i = 0; i < self.params.size(); ++i) self.target[i] += rate * (self.params[i] - self.target[i]);
-      self.refresh(self.target_forward, self.target);
+      self.refresh_target();
     }
     return stats;
   });
@@ -454,14 +513,14 @@ PolicyNetwork Dqn::network(bool averaged) const {
 }
 
 policies::HeadValues Dqn::torch_values(std::span<const float> obs, const HeadChoice& choice) const {
-  const Impl& self = *impl_;
+  Impl& self = *impl_;
   const NetworkShape& s = self.layout.shape;
   std::vector<float> row(obs.begin(), obs.end()), given(s.conditions());
   self.condition(row.data(), choice, given.data());
   const torch::NoGradGuard no_grad;
   const torch::Tensor q = self.forward(viewed(row, 0, 1, s.features), viewed(given, 0, 1, s.conditions()));
-  float* values = q.data_ptr<float>();
-  self.add_reach(row.data(), choice.mapping, values + self.layout.head_at[2]);
+  self.add_reach(row.data(), choice.mapping, q.data_ptr<float>());
+  const float* values = self.summed(q.data_ptr<float>());
   policies::HeadValues all;
   all.value = values[0];
   std::copy_n(values + self.layout.head_at[0], s.mappings, all.mapping.begin());
@@ -639,7 +698,7 @@ Status Dqn::resume(const std::filesystem::path& path) {
     self.assembler.clear();
     self.in_episode = false;
     self.refresh(self.online, self.params);
-    self.refresh(self.target_forward, self.target);
+    self.refresh_target();
     return {};
   });
 }

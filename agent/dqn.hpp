@@ -4,7 +4,8 @@
 // n-step returns (Sutton 1988; in DQN: Hessel et al. 2018), relative values (RVI: Abounadi, Bertsekas & Borkar 2001),
 // one value per action dimension (branching: Tavakoli, Pardo & Kormushev 2018) made conditional, one dimension after
 // the other (Metz, Ibarz, Jaitly & Davidson 2017, "Discrete Sequential Prediction of Continuous Actions for Deep RL",
-// SDQN), semi-Markov discount (Sutton, Precup & Singh 1999).
+// SDQN), semi-Markov discount (Sutton, Precup & Singh 1999), parts of the reward learnt apart (van Seijen et al. 2017,
+// "Hybrid Reward Architecture"; Juozapaitis et al. 2019, "Explainable RL via Reward Decomposition", drDQN).
 //
 // Shapes: B batch, O observation, M mappings, L levels, P operating points (and park points).
 //   h = trunk(obs); V(s) and f(h,m) from the mapping head; Q(s,m) = V + f(h,m); Q(s,m,l) = V + f(h,m,l);
@@ -14,6 +15,9 @@
 //   y = sum of discounted (reward - rho dt) + discount * Q_target(s', argmax of the online heads at s');
 // every head before it gets the largest allowed value of the next one. As no target looks at what exploration did in
 // later heads, exploring there biases nothing.
+// With penalty_weight above 0 all of this is done twice, for the step's penalty and for the rest of its reward, by two
+// sets of output weights over the same hidden layers; their sum picks every action, in targets too. As outputs are
+// linear, the sum is a network of the same shape: a frozen policy costs no more (decision 021).
 //
 // clang-format off
 // | deviation                      | from                | why                                                          |
@@ -29,6 +33,7 @@
 // | rho corrected by mean value    | RVI (Abounadi,      | the observed rate is the exploring policy's; the rest would  |
 // |                                | Bertsekas & Borkar) | gather in the values, over tau / dt target updates           |
 // | soft target update by default  | Mnih: every 10,000  | smoother; target_period and target_rate give either          |
+// | the parts' sum picks actions   | HRA: each its own   | each part's value must be that of what is really done        |
 // | one step by default            | Hessel: three       | uncorrected n-step takes later exploration for consequences  |
 // clang-format on
 #pragma once
@@ -71,6 +76,7 @@ struct DqnConfig {
   double near = 0;
   double huber = 1;
   double grad_clip = 10;
+  double penalty_weight = 0;
   double reward_scale = 1;
   bool normalise_reward = false;
   bool differential = true;
@@ -96,8 +102,8 @@ struct DqnConfig {
 
 // -- the maths, as pure functions
 
-/// Largest of `values` among the bits of `mask`, which is not empty.
-float masked_max(std::span<const float> values, std::uint64_t mask) noexcept;
+/// Index of the largest of `values` among the bits of `mask`, which is not empty; the lowest among equals.
+std::size_t masked_argmax(std::span<const float> values, std::uint64_t mask) noexcept;
 /// scale * (reward - rho * time) + discount * bootstrap; bootstrap is not read where the discount is 0.
 double td_target(double reward, double time_s, double rho, double scale, double discount, double bootstrap) noexcept;
 /// Huber (1964): e^2/2 up to delta, then linear; and its derivative.

@@ -34,6 +34,8 @@ std::span<const DqnConfig::Field> DqnConfig::fields() noexcept {
             "must be told apart from it"},
       Field{"huber", &C::huber, 1e-6, 1e6, "error beyond which the loss grows linearly"},
       Field{"grad_clip", &C::grad_clip, 1e-6, 1e9, "largest norm of the gradient"},
+      Field{"penalty_weight", &C::penalty_weight, 0, 1e3,
+            "weight of the penalty's loss beside the rest's, each with outputs of its own; 0: one value for both"},
       Field{"reward_scale", &C::reward_scale, 1e-9, 1e9, "multiplies rewards in targets"},
       Field{"normalise_reward", &C::normalise_reward, 0, 1, "divides rewards in targets by their running spread"},
       Field{"differential", &C::differential, 0, 1,

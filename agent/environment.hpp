@@ -22,6 +22,7 @@ struct Step {
   std::span<const float> obs;  ///< as many features as the table has; valid until the next call
   policies::ActionMask mask;   ///< of what is allowed next; empty nowhere
   double reward = 0;           ///< of the step that led here
+  double penalty = 0;          ///< the part of `reward` that is rare and large: its noise would hide what the rest says
   double dt_s = 0;             ///< how long that step took; the discount is exp(-dt_s / tau)
   StepEnd end = StepEnd::kRunning;
   ActionChoice

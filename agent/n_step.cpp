@@ -24,6 +24,7 @@ std::span<const Transition> NStepAssembler::push(std::span<const float> obs, con
   newest.mask = mask;
   newest.choice = choice;
   newest.reward = next.reward;
+  newest.penalty = next.penalty;
   newest.dt_s = next.dt_s;
   if (next.end != StepEnd::kRunning) {
     for (std::size_t i = 0; i < count_; ++i) done_.push_back(joined(i, next));
@@ -37,9 +38,10 @@ std::span<const Transition> NStepAssembler::push(std::span<const float> obs, con
 }
 
 Transition NStepAssembler::joined(std::size_t i, const Step& next) {
-  double reward = 0, time_s = 0, discount = 1;
+  double reward = 0, penalty = 0, time_s = 0, discount = 1;
   for (std::size_t j = i; j < count_; ++j) {
     reward += discount * entry(j).reward;
+    penalty += discount * entry(j).penalty;
     time_s += discount * entry(j).dt_s;
     discount *= gamma_ * std::exp(-entry(j).dt_s / tau_s_);
   }
@@ -49,6 +51,7 @@ Transition NStepAssembler::joined(std::size_t i, const Step& next) {
           from.mask,
           from.choice,
           static_cast<float>(reward),
+          static_cast<float>(penalty),
           static_cast<float>(time_s),
           static_cast<float>(discount),
           next_obs_,

@@ -15,6 +15,7 @@ struct Transition {
   policies::ActionMask mask;    ///< in force at obs
   policies::HeadChoice choice;  ///< as applied
   float reward = 0;             ///< sum over the steps of their rewards, each discounted to obs
+  float penalty = 0;            ///< the part of it that is penalty
   float time_s = 0;             ///< the same sum of their durations: what a reward rate is multiplied by
   float discount = 0;           ///< product of gamma exp(-dt/tau) to next_obs; 0: terminated, no bootstrap
   std::span<const float> next_obs;
@@ -41,7 +42,7 @@ class NStepAssembler {
     std::vector<float> obs;
     policies::ActionMask mask;
     policies::HeadChoice choice;
-    double reward = 0, dt_s = 0;
+    double reward = 0, penalty = 0, dt_s = 0;
   };
   Entry& entry(std::size_t i) noexcept { return ring_[(first_ + i) % ring_.size()]; }
   /// The transition of the i-th oldest entry up to the newest.

@@ -21,15 +21,22 @@ void Replay::add(const Transition& t) {
   const auto at = static_cast<std::ptrdiff_t>(next_ * features_);
   std::copy(t.obs.begin(), t.obs.end(), obs_.begin() + at);
   std::copy(t.next_obs.begin(), t.next_obs.end(), next_obs_.begin() + at);
-  rows_[next_] = {t.mask, t.next_mask, t.choice, t.reward, t.time_s, t.discount};
+  rows_[next_] = {t.mask, t.next_mask, t.choice, t.reward, t.penalty, t.time_s, t.discount};
   next_ = (next_ + 1) % capacity_;
   size_ = std::min(size_ + 1, capacity_);
 }
 
 Transition Replay::at(std::size_t i) const noexcept {
   const Row& row = rows_[i];
-  return {{obs_.data() + i * features_, features_},      row.mask,     row.choice, row.reward, row.time_s, row.discount,
-          {next_obs_.data() + i * features_, features_}, row.next_mask};
+  return {{obs_.data() + i * features_, features_},
+          row.mask,
+          row.choice,
+          row.reward,
+          row.penalty,
+          row.time_s,
+          row.discount,
+          {next_obs_.data() + i * features_, features_},
+          row.next_mask};
 }
 
 void Replay::sample(Rng& rng, std::size_t count, Batch& batch) const {
@@ -39,6 +46,7 @@ void Replay::sample(Rng& rng, std::size_t count, Batch& batch) const {
     batch.obs.resize(count * features_);
     batch.next_obs.resize(count * features_);
     batch.reward.resize(count);
+    batch.penalty.resize(count);
     batch.time_s.resize(count);
     batch.discount.resize(count);
     batch.mask.resize(count);
@@ -51,6 +59,7 @@ void Replay::sample(Rng& rng, std::size_t count, Batch& batch) const {
     std::copy_n(next_obs_.data() + i * features_, features_, batch.next_obs.data() + b * features_);
     const Row& row = rows_[i];
     batch.reward[b] = row.reward;
+    batch.penalty[b] = row.penalty;
     batch.time_s[b] = row.time_s;
     batch.discount[b] = row.discount;
     batch.mask[b] = row.mask;

@@ -13,8 +13,8 @@ namespace reins::agent {
 /// B transitions side by side: what one update reads. Row b of `obs` is obs[b * features .. (b + 1) * features).
 struct Batch {
   std::size_t size = 0;
-  std::vector<float> obs, next_obs;             ///< B x O
-  std::vector<float> reward, time_s, discount;  ///< B
+  std::vector<float> obs, next_obs;                      ///< B x O
+  std::vector<float> reward, penalty, time_s, discount;  ///< B
   std::vector<policies::ActionMask> mask, next_mask;
   std::vector<policies::HeadChoice> choice;
 };
@@ -41,7 +41,7 @@ class Replay {
   struct Row {
     policies::ActionMask mask, next_mask;
     policies::HeadChoice choice;
-    float reward = 0, time_s = 0, discount = 0;
+    float reward = 0, penalty = 0, time_s = 0, discount = 0;
   };
   std::size_t capacity_, features_;
   std::size_t size_ = 0, next_ = 0;

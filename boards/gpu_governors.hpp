@@ -37,6 +37,7 @@ class GpuGovernorState {
   /// returns the operating point it wants.
   OppId step(double now_s, double busy_fraction) noexcept;
   OppId present() const noexcept { return opp_; }
+  GpuGovernor governor() const noexcept { return governor_; }
 
  private:
   std::int64_t simple_ondemand(std::int64_t busy_us, std::int64_t total_us) const noexcept;

@@ -141,7 +141,9 @@ Status LivePlant::apply(const policies::Action& action) {
   if (action.governor.has_value()) {
     for (std::size_t c = 0; c < board_.clusters.size(); ++c) {
       if (!tuned_[c]) continue;
-      REINS_TRY(set(ClusterId(c), actuators::governed_by(*action.governor)));
+      const bool gpu = board_.clusters[c].kind == boards::UnitKind::kGpu;
+      REINS_TRY(set(ClusterId(c),
+                    gpu ? actuators::governed_by(action.gpu_governor) : actuators::governed_by(*action.governor)));
     }
     used_ = mapping.cluster;
     return {};

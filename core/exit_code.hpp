@@ -8,7 +8,7 @@ namespace reins {
 inline constexpr int kOk = 0, kFailed = 1, kBadInput = 2;
 
 /// What was given makes no sense, is not there or does not parse or fit: 2. The world said no (a permission, a device,
-/// a server): 1.
+/// a server): 1. `reins serve` counts a board or an address that another program has as bad input: its user chose them.
 constexpr int exit_code_of(ErrorKind kind) noexcept {
   switch (kind) {
     case ErrorKind::kUsage:

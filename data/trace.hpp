@@ -23,7 +23,7 @@ struct TraceRow {
   std::optional<double> accuracy_floor;
 };
 
-/// Rows ascend in time. `end_s` is the fixed end up to which every policy's energy is counted.
+/// Rows ascend in time. Nobody asks for anything behind `end_s`.
 struct Trace {
   std::string name;
   double end_s = 0;

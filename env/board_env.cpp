@@ -170,6 +170,7 @@ Result<Step> BoardEnv::step(const policies::Action& action) {
   }
   facts.missed = newly_missed();
   step.reward = reward_of(config_.reward, facts);
+  step.penalty = penalty_of(config_.reward, facts);
   return step;
 }
 

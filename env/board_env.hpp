@@ -16,7 +16,8 @@ enum class StepEnd : std::uint8_t { kRunning, kTerminated, kTruncated };
 struct Step {
   const policies::Observation* observation = nullptr;
   double reward = 0;
-  double dt_s = 0;  ///< virtual or real time between the two decisions: the discount is exp(-dt / tau)
+  double penalty = 0;  ///< the part of `reward` that is for misses; positive where one is paid back
+  double dt_s = 0;     ///< virtual or real time between the two decisions: the discount is exp(-dt / tau)
   StepEnd end = StepEnd::kRunning;
   policies::Action applied;  ///< what the shield let through: what a learner must store
 };

@@ -120,6 +120,7 @@ void EmulatedBoard::reset(double now_s, const BoardConditions& conditions) {
     cluster.idle_since_s = now_s;
     cluster.busy_in_tick_s = 0;
     cluster.governor.reset();
+    cluster.gpu_governor.reset();
   }
   task_.reset();
   governed_ = kernel_placed_ = busy_ = false;
@@ -182,13 +183,19 @@ void EmulatedBoard::apply(const policies::Action& action) noexcept {
   if (kernel_placed_ && !mapping_.valid()) mapping_ = MappingId(0);
   for (std::size_t c = 0; c < clusters_.size(); ++c) {
     ClusterState& state = clusters_[c];
-    if (governed_) {
+    if (governed_ && board_->clusters[c].kind == boards::UnitKind::kGpu) {
+      if (!state.gpu_governor.has_value() || state.gpu_governor->governor() != action.gpu_governor) {
+        state.gpu_governor.emplace(action.gpu_governor, board_->clusters[c]);
+        want(c, state.gpu_governor->present());
+      }
+    } else if (governed_) {
       if (!state.governor.has_value() || state.governor->governor() != *action.governor) {
         state.governor.emplace(*action.governor, board_->clusters[c]);
         want(c, state.governor->present());
       }
     } else {
       state.governor.reset();
+      state.gpu_governor.reset();
       want(c, board_->mappings[mapping_.index()].cluster == ClusterId(c) ? action.opp : OppId(0));
     }
   }
@@ -425,13 +432,14 @@ void EmulatedBoard::tick() noexcept {
   }
   for (std::size_t c = 0; c < clusters_.size(); ++c) {
     ClusterState& state = clusters_[c];
+    const double busy = std::min(1.0, std::max(state.busy_in_tick_s / span_s, conditions_.others_util[c]));
+    state.busy_in_tick_s = 0;
+    if (state.gpu_governor.has_value()) want(c, state.gpu_governor->step(now_s_, busy));
     if (!state.governor.has_value()) continue;
     const bool here = mapping_.valid() && board_->mappings[mapping_.index()].cluster == ClusterId(c);
     // A blocked task still counts with its decaying average; util_est only while it is enqueued.
     double util = here ? (busy_ ? std::max(task_.util_avg(), task_.util_est()) : task_.util_avg()) : 0;
     util = std::max(util, conditions_.others_util[c] * board_->clusters[c].capacity);
-    const double busy = std::min(1.0, std::max(state.busy_in_tick_s / span_s, conditions_.others_util[c]));
-    state.busy_in_tick_s = 0;
     want(c, state.governor->step(now_s_, util, busy));
   }
 }

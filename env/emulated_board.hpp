@@ -10,6 +10,7 @@
 
 #include "boards/board.hpp"
 #include "boards/governors.hpp"
+#include "boards/gpu_governors.hpp"
 #include "control/telemetry.hpp"
 #include "core/rng.hpp"
 #include "inference/api/engine.hpp"
@@ -98,6 +99,7 @@ class EmulatedBoard {
     double idle_since_s = 0;
     double busy_in_tick_s = 0;
     std::optional<boards::GovernorState> governor;
+    std::optional<boards::GpuGovernorState> gpu_governor;  // a GPU's, in its place
     bool accounted = false;
     std::size_t rail = 0;
   };

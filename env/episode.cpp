@@ -23,9 +23,10 @@ policies::Goals goals_after(policies::Goals goals, const data::TraceRow& row) no
   return goals;
 }
 
-void Episode::reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed,
+void Episode::reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed, double end_s,
                     bool timeline) {
   trace_ = &trace;
+  end_s_ = end_s;
   next_row_ = 0;
   images_ = Rng(image_seed);
   want_timeline_ = timeline;
@@ -139,7 +140,7 @@ bool Episode::run_to_decision() noexcept {
   control::Effects effects;
   while (!runtime_->deciding()) {
     const double arrival_s = next_arrival_s();
-    const double next_s = std::min({arrival_s, runtime_->next_event_s(), board_.next_event_s(), trace_->end_s});
+    const double next_s = std::min({arrival_s, runtime_->next_event_s(), board_.next_event_s(), end_s_});
     board_.advance(next_s);
     result_.max_temperature_c = std::max(result_.max_temperature_c, board_.temperature_c());
     control::Telemetry telemetry;
@@ -150,7 +151,7 @@ bool Episode::run_to_decision() noexcept {
     if (const auto level = board_.take_completion()) {
       runtime_->complete(next_s, *level, effects);
       carry_out(effects);
-    } else if (next_s >= trace_->end_s) {
+    } else if (next_s >= end_s_) {
       close();
       return false;
     } else if (arrival_s <= next_s) {
@@ -188,7 +189,7 @@ void Episode::close() noexcept {
   result_.missed = counters.missed;
   // Requests without a reply at the end have missed when their deadline is past.
   const auto lost = [this](const control::Request& request) {
-    return request.deadline_s.has_value() && *request.deadline_s <= trace_->end_s;
+    return request.deadline_s.has_value() && *request.deadline_s <= end_s_;
   };
   if (runtime_->busy() && lost(runtime_->running())) ++result_.missed;
   for (std::size_t i = 0; i < runtime_->queue_depth(); ++i) {
@@ -198,12 +199,23 @@ void Episode::close() noexcept {
   result_.active_energy_j = board_.active_energy_j();
   result_.floor_kept =
       result_.served > 0 ? 1 - static_cast<double>(result_.below_floor) / static_cast<double>(result_.served) : 1;
-  result_.duration_s = trace_->end_s - (trace_->rows.empty() ? 0 : trace_->rows.front().time_s);
+  result_.duration_s = end_s_ - (trace_->rows.empty() ? 0 : trace_->rows.front().time_s);
+}
+
+double last_deadline_s(const data::Trace& trace) noexcept {
+  double last_s = trace.end_s;
+  policies::Goals goals;
+  for (const data::TraceRow& row : trace.rows) {
+    goals = goals_after(goals, row);
+    if (goals.latency_s) last_s = std::max(last_s, row.time_s + *goals.latency_s);
+  }
+  const double first_s = trace.rows.empty() ? 0 : trace.rows.front().time_s;
+  return std::min(last_s, trace.end_s + std::max(0.0, trace.end_s - first_s));
 }
 
 EpisodeResult run_episode(Episode& episode, policies::Policy& policy, const data::Trace& trace,
                           const BoardConditions& conditions, std::uint64_t image_seed, bool timeline) {
-  episode.reset(trace, conditions, image_seed, timeline);
+  episode.reset(trace, conditions, image_seed, last_deadline_s(trace), timeline);
   policy.reset();
   while (episode.run_to_decision()) {
     episode.decide_now(policy.decide(episode.observation()));

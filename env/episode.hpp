@@ -41,7 +41,7 @@ struct TimelinePoint {
   bool missed = false;
 };
 
-/// Totals of one episode. Energy is the true integral over the accounting rails from the first arrival to the trace's
+/// Totals of one episode. Energy is the true integral over the accounting rails from the first arrival to the episode's
 /// end.
 struct EpisodeResult {
   std::uint64_t offered = 0, served = 0, rejected = 0, missed = 0, correct = 0, below_floor = 0;
@@ -92,10 +92,12 @@ class Episode final : public TraceRun {
  public:
   Episode(const World& world, const control::RuntimeConfig& config);
 
+  /// Ends where the trace does.
   void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed) override {
-    reset(trace, conditions, image_seed, false);
+    reset(trace, conditions, image_seed, trace.end_s, false);
   }
-  void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed, bool timeline);
+  void reset(const data::Trace& trace, const BoardConditions& conditions, std::uint64_t image_seed, double end_s,
+             bool timeline);
   void set_goals(const policies::Goals& goals) noexcept override { runtime_->set_goals(goals); }
 
   /// True: a decision is wanted (observation()). False: the trace has ended.
@@ -117,7 +119,7 @@ class Episode final : public TraceRun {
   double now_s() const noexcept override { return board_.now_s(); }
   /// Time of the next request of the trace; infinity behind the last one.
   double next_arrival_s() const noexcept;
-  double end_s() const noexcept { return trace_->end_s; }
+  double end_s() const noexcept { return end_s_; }
   /// Deadlines of the requests that wait behind the one at hand, in order.
   void waiting_deadlines(std::vector<double>& out) const;
   const EpisodeResult& result() const noexcept { return result_; }
@@ -133,6 +135,7 @@ class Episode final : public TraceRun {
   EmulatedBoard board_;
   std::optional<control::Runtime> runtime_;
   const data::Trace* trace_ = nullptr;
+  double end_s_ = 0;
   std::size_t next_row_ = 0;
   Rng images_{1};
   bool want_timeline_ = false;
@@ -142,7 +145,11 @@ class Episode final : public TraceRun {
   EpisodeResult result_;
 };
 
-/// Runs a policy through a whole episode.
+/// When the last deadline of a trace has passed, or its end where that is later; at most as long behind its end as it
+/// is long. The same for every policy, and no policy saves energy by leaving undone what could still be in time.
+double last_deadline_s(const data::Trace& trace) noexcept;
+
+/// Runs a policy through a whole episode, up to last_deadline_s().
 EpisodeResult run_episode(Episode& episode, policies::Policy& policy, const data::Trace& trace,
                           const BoardConditions& conditions, std::uint64_t image_seed, bool timeline = false);
 

@@ -35,9 +35,11 @@ double reward_of(const RewardConfig& config, const StepFacts& facts) noexcept {
   if (facts.target_s.has_value() && *facts.target_s > 0) {
     reward -= config.w_latency * std::clamp(facts.latency_s / *facts.target_s - 1, 0.0, config.overrun_limit);
   }
-  reward -= config.w_miss * facts.missed;
+  reward += penalty_of(config, facts);
   if (facts.switched) reward -= config.w_switch;
   return reward;
 }
+
+double penalty_of(const RewardConfig& config, const StepFacts& facts) noexcept { return -config.w_miss * facts.missed; }
 
 }  // namespace reins::env

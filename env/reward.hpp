@@ -45,5 +45,7 @@ struct StepFacts {
 };
 
 double reward_of(const RewardConfig& config, const StepFacts& facts) noexcept;
+/// The part of it that is for misses: rare, and many times the rest.
+double penalty_of(const RewardConfig& config, const StepFacts& facts) noexcept;
 
 }  // namespace reins::env

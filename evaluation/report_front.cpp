@@ -20,8 +20,7 @@ bool is_named(const Evaluation& evaluation, const SummaryRow& row) {
     return names.size() > 1 && std::find(names.begin(), names.end(), row.name) != names.end();
   };
   if (holds(evaluation.learned) || holds(evaluation.unshielded) || holds(evaluation.growing)) return false;
-  return row.kind != RowKind::kStatic || row.name.ends_with("/kernel-like full") ||
-         row.name.ends_with("/all-cores full");
+  return is_main(row.kind, row.name);
 }
 
 std::string short_name(const SummaryRow& row) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "boards/gpu_governors.hpp"
 #include "core/stats.hpp"
 #include "evaluation/table.hpp"
 
@@ -59,12 +60,15 @@ SummaryRow summarise(const std::vector<CellResult>& cells, const std::vector<std
   return out;
 }
 
-bool is_main(const Row& row) {
-  if (row.kind != RowKind::kStatic) return true;
-  return row.name.ends_with("/kernel-like full") || row.name.ends_with("/all-cores full");
-}
-
 }  // namespace
+
+bool is_main(RowKind kind, std::string_view name) noexcept {
+  if (kind != RowKind::kStatic) return true;
+  for (const auto governor : {boards::GpuGovernor::kSimpleOndemand, boards::GpuGovernor::kNvhostPodgov}) {
+    if (name.starts_with(boards::name_of(governor)) && name.ends_with(" full")) return true;
+  }
+  return name.ends_with("/kernel-like full") || name.ends_with("/all-cores full");
+}
 
 std::string heat_in_words(const Evaluation& evaluation) {
   if (!evaluation.replayed.empty())
@@ -148,7 +152,8 @@ std::vector<SummaryRow> summary_of(const Evaluation& evaluation, bool all_rows) 
   std::vector<std::string> order;
   for (const CellResult& cell : cells) {
     for (const Row& row : cell.rows) {
-      if (row.kind == RowKind::kLearned || row.kind == RowKind::kOracle || (!all_rows && !is_main(row))) continue;
+      if (row.kind == RowKind::kLearned || row.kind == RowKind::kOracle || (!all_rows && !is_main(row.kind, row.name)))
+        continue;
       if (std::find(order.begin(), order.end(), row.name) == order.end()) order.push_back(row.name);
     }
   }

@@ -82,8 +82,12 @@ struct SummaryRow {
 /// network.
 std::string_view kernel_row(const std::vector<CellResult>& cells) noexcept;
 
-/// Main rows (kernel-like governors with the full network, best static, floor rule, Pareto, learned, oracle), or all of
-/// them. Several policies are shown each, and together as "learned (N seeds)".
+/// Whether a row belongs into the short table: of the governors' those on the kernel-like placement (or all cores) and
+/// those on a GPU, with the full network; all that is no governor's.
+bool is_main(RowKind kind, std::string_view name) noexcept;
+
+/// Main rows (kernel-like and GPU governors with the full network, best static, floor rule, Pareto, learned, oracle),
+/// or all of them. Several policies are shown each, and together as "learned (N seeds)".
 std::vector<SummaryRow> summary_of(const Evaluation& evaluation, bool all_rows);
 
 /// Savings over the cells with the given floors, changing targets (all, where none change) and loads of at most 0.6.

@@ -9,6 +9,7 @@
 
 #include "boards/board.hpp"
 #include "boards/governors.hpp"
+#include "boards/gpu_governors.hpp"
 #include "core/ids.hpp"
 
 namespace reins::policies {
@@ -27,6 +28,7 @@ struct Action {
   OppId park;                                ///< where the mapping's cluster goes when the queue is empty; none: stays
   std::optional<boards::Governor> governor;  ///< static rows: the (emulated or real) kernel chooses
   bool kernel_placed = false;                ///< static rows: the (emulated) kernel chooses the cluster too
+  boards::GpuGovernor gpu_governor{};        ///< where `governor` is set: what chooses for GPUs
   friend bool operator==(const Action&, const Action&) noexcept = default;
 };
 

@@ -106,6 +106,21 @@ std::vector<StaticSetting> governor_settings(const boards::Board& board) {
       add("all-cores", big, false);
     }
   }
+  // A GPU has governors of its own; the processors beside it are left to schedutil.
+  for (std::size_t c = 0; c < board.clusters.size(); ++c) {
+    const MappingId widest = widest_mapping(board, ClusterId(c));
+    if (board.clusters[c].kind != boards::UnitKind::kGpu || !widest.valid()) continue;
+    for (const auto governor : {boards::GpuGovernor::kSimpleOndemand, boards::GpuGovernor::kNvhostPodgov}) {
+      StaticSetting setting;
+      setting.governor = true;
+      setting.action.governor = Governor::kSchedutil;
+      setting.action.gpu_governor = governor;
+      setting.action.mapping = widest;
+      setting.action.opp = OppId(0);
+      setting.name = std::string(boards::name_of(governor)) + "/" + board.clusters[c].name;
+      settings.push_back(setting);
+    }
+  }
   return settings;
 }
 

@@ -73,7 +73,8 @@ struct StaticSetting {
 MappingId widest_mapping(const boards::Board& board, ClusterId cluster);
 
 /// Every governor on every placement: all-little and all-big (the smallest and the biggest CPU cluster with all its
-/// cores) and kernel-like. None without kernel ticks: no governor runs on a replayed table.
+/// cores) and kernel-like; then every governor of a GPU on each GPU. None without kernel ticks: no governor runs on a
+/// replayed table.
 std::vector<StaticSetting> governor_settings(const boards::Board& board);
 /// Every fixed operating point of every mapping with every constant park point at or below it, and with none. (A park
 /// point above the operating point only adds idle power.)

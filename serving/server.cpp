@@ -56,7 +56,10 @@ Error bind_error(int number, const std::string& endpoint) {
       return Error(ErrorKind::kUsage, "not an address that can be served", endpoint, "write tcp://127.0.0.1:5555",
                    number);
     default:
-      return from_errno(number, "cannot listen", endpoint);
+      return from_errno(number, "cannot listen", endpoint,
+                        endpoint.starts_with("ipc://")
+                            ? "choose a path in a folder that is there and that this user may write"
+                            : "write tcp://127.0.0.1:5555");
   }
 }
 

@@ -8,6 +8,7 @@ agent::Step translate(const env::Step& from) {
   to.obs = from.observation->vector();
   to.mask = from.observation->mask;
   to.reward = from.reward;
+  to.penalty = from.penalty;
   to.dt_s = from.dt_s;
   to.end = from.end == env::StepEnd::kRunning      ? agent::StepEnd::kRunning
            : from.end == env::StepEnd::kTerminated ? agent::StepEnd::kTerminated

@@ -17,7 +17,10 @@ using ::reins::testing::TinyMdp;
 using ::reins::testing::toy_space;
 using ::reins::testing::toy_table;
 
-TEST(DqnLearning, FindsTheExactValuesOfATinySemiMarkovProcess) {
+/// With a weight of the penalty's own loss, or 0.
+class DqnExact : public ::testing::TestWithParam<double> {};
+
+TEST_P(DqnExact, FindsTheValuesOfATinySemiMarkovProcess) {
   TinyMdp mdp;
   DqnConfig config;
   config.steps = 20'000;
@@ -28,6 +31,7 @@ TEST(DqnLearning, FindsTheExactValuesOfATinySemiMarkovProcess) {
   config.replay_capacity = 20'000;
   config.learn_start = 500;
   config.learning_rate_end = 1e-5;
+  config.penalty_weight = GetParam();
   auto dqn = Dqn::make(config, 3, mdp.action_space());
   ASSERT_OK(dqn);
   ASSERT_OK(train(**dqn, mdp));
@@ -54,6 +58,8 @@ TEST(DqnLearning, FindsTheExactValuesOfATinySemiMarkovProcess) {
     EXPECT_NEAR(values.value + values.opp[greedy.opp.index()], best, 0.05) << "state " << s;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(PenaltyTogetherAndApart, DqnExact, ::testing::Values(0.0, 1.0));
 
 /// Share of the allowed actions that are no better than the greedy one, over fresh contexts; and the mean regret.
 struct Rank {
@@ -112,6 +118,27 @@ TEST(DqnLearning, LearnsWhichPointFollowsFromMappingAndLevel) {
   EXPECT_EQ(result->steps, 30'000);
   EXPECT_EQ(result->episodes, 600);
   EXPECT_NEAR(result->reward_rate, 19, 2);  // 20 a second less what the choices cost
+}
+
+// Three steps in a hundred meet with a penalty forty times the gaps between actions.
+TEST(DqnLearning, RarePenaltiesHideLessOfTheRestWhereTheyAreLearntApart) {
+  const auto regret = [](double penalty_weight) {
+    Contextual problem(0.03);
+    DqnConfig config;
+    config.steps = 30'000;
+    config.epsilon_steps = 15'000;
+    config.epsilon_end = 0.1;
+    config.huber = 30;
+    config.penalty_weight = penalty_weight;
+    auto dqn = Dqn::make(config, 4, problem.action_space());
+    EXPECT_OK(dqn);
+    EXPECT_OK(train(**dqn, problem));
+    return rank_of(**dqn, problem).regret;
+  };
+  const double together = regret(0), apart = regret(0.05);
+  RecordProperty("together", std::to_string(together));
+  RecordProperty("apart", std::to_string(apart));
+  EXPECT_LT(apart, 0.8 * together);
 }
 
 /// One mapping of 19 points that cost the more the faster they are, and a ladder of features that says from which one

@@ -20,11 +20,12 @@ using ::reins::testing::toy_space;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-TEST(DqnMaths, MaskedMaxLooksAtAllowedValuesOnly) {
+TEST(DqnMaths, MaskedArgmaxLooksAtAllowedValuesOnly) {
   const std::array<float, 4> q = {9, -3, -1, 7};
-  EXPECT_EQ(masked_max(q, 0b1111), 9.0F);
-  EXPECT_EQ(masked_max(q, 0b0110), -1.0F);
-  EXPECT_EQ(masked_max(q, 0b0010), -3.0F);
+  EXPECT_EQ(q[masked_argmax(q, 0b1111)], 9.0F);
+  EXPECT_EQ(q[masked_argmax(q, 0b0110)], -1.0F);
+  EXPECT_EQ(q[masked_argmax(q, 0b0010)], -3.0F);
+  EXPECT_EQ(masked_argmax(std::array<float, 3>{1, 2, 2}, 0b111), 1U) << "the lowest among equals";
 }
 
 TEST(DqnMaths, TdTargetIsTheDifferentialReturnPlusWhatFollows) {
@@ -196,13 +197,14 @@ TEST(Dqn, NeverActsAgainstTheMaskBeforeOrAfterLearning) {
   }
 }
 
-/// One step of two features with a random reward, and an update once there is enough to learn from.
+/// One step of two features with a random reward and penalty, and an update once there is enough to learn from.
 void learn_from_noise(Dqn& dqn, const policies::ActionMask& mask, Rng& rng) {
   const std::vector<float> x = features(2, rng), next_x = features(2, rng);
   Step next;
   next.obs = next_x;
   next.mask = mask;
-  next.reward = rng.normal();
+  next.penalty = rng.uniform() < 0.2 ? -3 : 0;
+  next.reward = rng.normal() + next.penalty;
   next.dt_s = 0.1;
   next.applied = dqn.act(x, mask);
   ASSERT_OK(dqn.observe(x, mask, next));
@@ -211,13 +213,16 @@ void learn_from_noise(Dqn& dqn, const policies::ActionMask& mask, Rng& rng) {
   }
 }
 
-TEST(Dqn, KeepsWhatAHeadMayNotSeeAtZero) {
-  // A forbidden weight that learnt would be in torch's forward pass but not in the frozen policy's; and what each point
-  // adds times its reach is learnt outside of torch.
+class DqnParts : public ::testing::TestWithParam<double> {};
+
+TEST_P(DqnParts, LearnNothingThatTheFrozenNetworkDoesNotHold) {
+  // A forbidden weight that learnt would be in torch's forward pass but not in the frozen policy's; what each point
+  // adds times its reach is learnt outside of torch; and parts of the reward learnt apart have to add up.
   const policies::ActionSpace space = toy_space({4, 6}, 3);
   DqnConfig config;
   config.learn_start = 32;
   config.batch = 32;
+  config.penalty_weight = GetParam();
   auto dqn = Dqn::make(config, 2, space, any_reach(2));
   ASSERT_OK(dqn);
   Rng rng(2);
@@ -239,8 +244,10 @@ TEST(Dqn, KeepsWhatAHeadMayNotSeeAtZero) {
     for (std::size_t j = 0; j < 3; ++j) ASSERT_NEAR(fast.level[j], torch.level[j], 2e-5);
     for (std::size_t j = 0; j < 6; ++j) ASSERT_NEAR(fast.opp[j], torch.opp[j], 2e-5);
     for (std::size_t j = 0; j < 6; ++j) ASSERT_NEAR(fast.park[j], torch.park[j], 2e-5);
+    ASSERT_NEAR(fast.value, torch.value, 2e-5);
   }
 }
+INSTANTIATE_TEST_SUITE_P(TogetherAndApart, DqnParts, ::testing::Values(0.0, 0.5));
 
 TEST(Dqn, TheAveragedNetworkIsTheMeanOfTheWeightsUntilItsRateTakesOver) {
   const policies::ActionSpace space = toy_space({4, 6}, 3);

@@ -22,6 +22,7 @@ class DqnResume : public ::testing::Test {
     config_.learn_start = 300;
     config_.replay_capacity = 1000;  // overwritten by then, so the ring's place matters
     config_.normalise_reward = true;
+    config_.penalty_weight = 0.3;
   }
   void TearDown() override { std::filesystem::remove(path_); }
 

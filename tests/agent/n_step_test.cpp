@@ -23,6 +23,7 @@ class Feeder {
     next.obs = next_;
     next.mask.mappings = static_cast<std::uint32_t>(at_);
     next.reward = reward;
+    next.penalty = reward / 4;
     next.dt_s = dt_s;
     next.end = end;
     policies::ActionMask mask;
@@ -46,6 +47,7 @@ TEST(NStep, JoinsNStepsWithTheDiscountOfTheTimeThatPassed) {
   ASSERT_EQ(done.size(), 1U);
   const double g1 = std::exp(-0.5 / kTau), g2 = std::exp(-1.5 / kTau), g3 = std::exp(-1.75 / kTau);
   EXPECT_FLOAT_EQ(done[0].reward, static_cast<float>(1 + 10 * g1 + 100 * g2));
+  EXPECT_FLOAT_EQ(done[0].penalty, done[0].reward / 4);
   EXPECT_FLOAT_EQ(done[0].time_s, static_cast<float>(0.5 + 1.0 * g1 + 0.25 * g2));
   EXPECT_FLOAT_EQ(done[0].discount, static_cast<float>(g3));
   EXPECT_EQ(done[0].obs[0], 0.0F);

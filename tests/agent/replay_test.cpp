@@ -20,6 +20,7 @@ void add(Replay& replay, int i) {
   t.next_mask.opps[7] = static_cast<std::uint64_t>(i) << 20;
   t.choice = {1, 2, 3, static_cast<std::uint8_t>(i)};
   t.reward = static_cast<float>(10 * i);
+  t.penalty = static_cast<float>(3 * i);
   t.time_s = 0.25F;
   t.discount = 0.5F;
   replay.add(t);
@@ -52,6 +53,7 @@ TEST(Replay, SamplesWholeTransitionsUniformly) {
       ASSERT_EQ(batch.next_mask[b].opps[7], i << 20);
       ASSERT_EQ(batch.choice[b].park, i);
       ASSERT_EQ(batch.reward[b], static_cast<float>(10 * i));
+      ASSERT_EQ(batch.penalty[b], static_cast<float>(3 * i));
       ASSERT_EQ(batch.time_s[b], 0.25F);
       ASSERT_EQ(batch.discount[b], 0.5F);
     }

@@ -17,7 +17,7 @@ class TinyMdp final : public agent::Environment {
  public:
   static constexpr std::size_t kStates = 3;
   struct Outcome {
-    double reward = 0, dt_s = 0, to_next = 0;  // successor (s + 1) % 3 with this probability, else stays
+    double reward = 0, penalty = 0, dt_s = 0, to_next = 0;  // successor (s + 1) % 3 with this probability, else stays
     bool terminal = false;
   };
 
@@ -35,6 +35,7 @@ class TinyMdp final : public agent::Environment {
         const std::size_t m = a.mapping.index(), l = a.level.index(), o = a.opp.index(), k = a.park.index();
         Outcome outcome;
         outcome.reward = by_state[s][m] + by_mapping[m][l] + by_level[l][o] + by_opp[o][k];
+        outcome.penalty = by_mapping[m][l];
         outcome.dt_s = 0.5 + 0.4 * static_cast<double>(o + m);
         outcome.to_next = s == 0 || l == 1 ? 0.8 : 0.3;
         outcomes_[s].push_back(outcome);
@@ -90,6 +91,7 @@ class TinyMdp final : public agent::Environment {
     if (rng_.uniform() < o.to_next) state_ = (state_ + 1) % kStates;
     agent::Step step;
     step.reward = o.reward;
+    step.penalty = o.penalty;
     step.dt_s = o.dt_s;
     step.applied = action;
     step.end = o.terminal       ? agent::StepEnd::kTerminated
@@ -123,7 +125,9 @@ class TinyMdp final : public agent::Environment {
 /// the best level from the mapping; a shield of its own halves some operating points, and says so in `applied`.
 class Contextual final : public agent::Environment {
  public:
-  Contextual() : space_(toy_space({8, 12, 5}, 4)), table_(toy_table(4)) {}
+  /// `accidents`: chance of a penalty of 20 that nobody can do anything about.
+  explicit Contextual(double accidents = 0)
+      : accidents_(accidents), space_(toy_space({8, 12, 5}, 4)), table_(toy_table(4)) {}
 
   /// Reward without noise. All parts depend on each other: wrong mapping, other best level, other best point.
   double worth(const std::vector<float>& x, const policies::Action& a) const {
@@ -152,7 +156,8 @@ class Contextual final : public agent::Environment {
     if (rng_.uniform() < 0.1) step.applied.opp = OppId(action.opp.value / 2);
     // An offset far above the gaps between actions, and noise as large as they are.
     step.dt_s = rng_.uniform(0.05, 0.15);
-    step.reward = worth(obs_, step.applied) + 20 * step.dt_s + 0.1 * rng_.normal();
+    if (accidents_ > 0 && rng_.uniform() < accidents_) step.penalty = -20;
+    step.reward = worth(obs_, step.applied) + 20 * step.dt_s + 0.1 * rng_.normal() + step.penalty;
     step.end = ++steps_ >= 50 ? agent::StepEnd::kTruncated : agent::StepEnd::kRunning;
     draw();
     return seen(step);
@@ -174,6 +179,7 @@ class Contextual final : public agent::Environment {
     step.mask = mask_;
     return step;
   }
+  double accidents_;
   policies::ActionSpace space_;
   policies::ObservationSpec table_;
   Rng rng_{0};

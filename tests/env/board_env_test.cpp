@@ -108,6 +108,28 @@ TEST(Episode, EnergyIsCountedToTheTracesEndWhateverThePolicyDoes) {
   EXPECT_NEAR(long_j - short_j, 2 * parked_w, 1e-9);
 }
 
+TEST(Episode, GoesOnUntilTheLastDeadlineSoThatNothingIsSavedByBeingSlow) {
+  HandWorld world;
+  Episode episode(world.world(), unshielded());
+  BoardConditions conditions;
+  conditions.noise = false;
+  // Ten at once within 2 s, and nobody asks for anything behind 1 s: 0.08 s each at the lowest point of big-x2.
+  data::Trace trace = trace_at(std::vector<double>(10, 0.5), 1.5, 2);
+  Constant slow(act(2, 1, 0, 0)), fast(act(2, 1, 4, 0));
+  const EpisodeResult slowly = run_episode(episode, slow, trace, conditions, 1);
+  const EpisodeResult quickly = run_episode(episode, fast, trace, conditions, 1);
+  EXPECT_EQ(slowly.served, 10U);
+  EXPECT_EQ(slowly.missed, 0U);
+  EXPECT_GT(*std::max_element(slowly.latencies_s.begin(), slowly.latencies_s.end()), 1.0) << "behind the trace's end";
+  EXPECT_DOUBLE_EQ(slowly.duration_s, 2.0);
+  EXPECT_DOUBLE_EQ(quickly.duration_s, 2.0) << "the same for all";
+  EXPECT_NEAR(last_deadline_s(trace), 2.5, 1e-12);
+  trace.rows.back().latency_target_s = 1e9;
+  EXPECT_DOUBLE_EQ(last_deadline_s(trace), 2.5) << "as long again as the trace: 1 s";
+  for (data::TraceRow& row : trace.rows) row.latency_target_s.reset();
+  EXPECT_DOUBLE_EQ(last_deadline_s(trace), 1.5);
+}
+
 TEST(Episode, GoalsInTheTraceHoldFromTheirRowOn) {
   HandWorld world;
   Episode episode(world.world(), unshielded());
@@ -192,6 +214,7 @@ TEST(Reward, GoldenValues) {
   facts.switched = true;
   // 0.25 - 2 * 3/4 - 0.25 * 0.5 - 8 - 0.125
   EXPECT_DOUBLE_EQ(reward_of(config, facts), -9.5);
+  EXPECT_DOUBLE_EQ(penalty_of(config, facts), -8) << "two misses at 4";
   config.above_idle = true;  // 2 J above the parked board
   EXPECT_DOUBLE_EQ(reward_of(config, facts), -9.0);
   facts.latency_s = 100;  // cut at twice the target

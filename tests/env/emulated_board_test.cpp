@@ -371,6 +371,31 @@ TEST(Replay, AGrownRunTakesTheTableSDifference) {
   EXPECT_EQ(grown_s(again, {0, 2}), lone_s);
 }
 
+TEST_F(EmulatedBoardTest, AGpuFollowsItsOwnGovernorWhateverTheProcessorsHave) {
+  board_.clusters[1].kind = boards::UnitKind::kGpu;
+  policies::Action action = act(2, 2, 0);
+  action.governor = boards::Governor::kPerformance;
+  action.gpu_governor = boards::GpuGovernor::kSimpleOndemand;
+  EmulatedBoard emulated = make();
+  emulated.apply(action);
+  run_to(emulated, 0.2);
+  EXPECT_EQ(emulated.opp(ClusterId(0)), OppId(2)) << "performance";
+  EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(0)) << "nothing to do";
+  // 0.2 s of work at the lowest point: the first poll that finds it busy throughout goes to the top.
+  emulated.start(LevelId(2));
+  run_to(emulated, 0.35);
+  EXPECT_TRUE(emulated.busy());
+  EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(4));
+  run_to(emulated, 0.6);
+  EXPECT_FALSE(emulated.busy());
+  EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(0));
+
+  // Left to a policy, it has no governor any more.
+  emulated.apply(act(2, 2, 3));
+  run_to(emulated, 0.9);
+  EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(3));
+}
+
 TEST_F(EmulatedBoardTest, GovernorsHoldTheirPoints) {
   policies::Action action = act(2, 2, 0);
   action.governor = boards::Governor::kPerformance;

@@ -75,6 +75,16 @@ TEST(Headlines, LeaveConstantTargetsOutWhereSomeChange) {
   EXPECT_EQ(headlines_of(evaluation).at(0).cells, 2U);
 }
 
+TEST(MainRows, AreThoseOfAUsersKernelAndOfAUsersGpu) {
+  for (const char* name :
+       {"ondemand/kernel-like full", "schedutil/all-cores full", "simple_ondemand/gpu full", "nvhost_podgov/igpu full"})
+    EXPECT_TRUE(is_main(RowKind::kStatic, name)) << name;
+  for (const char* name :
+       {"ondemand/all-big full", "ondemand/kernel-like floor level", "simple_ondemand/gpu floor level"})
+    EXPECT_FALSE(is_main(RowKind::kStatic, name)) << name;
+  EXPECT_TRUE(is_main(RowKind::kOracle, "oracle"));
+}
+
 TEST(KernelRow, IsAllCoresWhereABoardHasOneCluster) {
   CellResult cell;
   cell.rows = {testing::row_of("schedutil/all-cores full", RowKind::kStatic, 1, 0)};

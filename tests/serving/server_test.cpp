@@ -417,6 +417,9 @@ TEST(ServerOpen, ServesOverIpcAndNeverStealsASocketOrAFile) {
     options.endpoint = "ipc://" + (folder / "precious").string();
     EXPECT_THAT(serving::Server::open(options, driver), IsError(ErrorKind::kUsage, HasSubstr("no socket")));
     EXPECT_TRUE(std::filesystem::is_regular_file(folder / "precious"));
+    options.endpoint = "ipc://" + (folder / "no" / "such" / "folder").string();
+    EXPECT_THAT(serving::Server::open(options, driver),
+                IsError(ErrorKind::kNotFound, HasSubstr("a folder that is there")));
   }
   std::filesystem::remove_all(folder);
 }
