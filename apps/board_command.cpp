@@ -30,6 +30,7 @@ struct Options {
   std::string root = "/";
   std::string write;
   bool check = false;
+  bool overwrite = false;
   bool all = false;
   JsonOption json;
 };
@@ -255,7 +256,12 @@ json lines_of(const std::vector<Error>& errors) {
 /// What --board host is everywhere else: the file runs here as this user. Said where that leaves something out.
 Status write_board(const Options& options) {
   REINS_ASSIGN(const boards::Board board, sensors::discover_board(options.root, true));
-  REINS_TRY(write_file_atomic(options.write, boards::host_board_toml(board, options.write)));
+  const std::string text = boards::host_board_toml(board, options.write);
+  if (const auto found = read_file(options.write); found && *found != text && !options.overwrite) {
+    return fail(ErrorKind::kUsage, "is there already, and says something else", options.write,
+                "give --overwrite, or another name");
+  }
+  REINS_TRY(write_file_atomic(options.write, text));
   REINS_TRY(boards::load_board(options.write));
   if (options.json.to_stdout()) return {};
   std::printf("\nwrote %s: %zu cluster%s, %zu mappings, %zu rail%s\n", options.write.c_str(), board.clusters.size(),
@@ -264,7 +270,15 @@ Status write_board(const Options& options) {
   if (board.notes.find("not this user's to set") != std::string::npos)
     std::printf("  without the frequencies that are not this user's to set; write it again once they are\n");
   std::printf("  next: reins profile --live --board %s --out profile.csv\n", options.write.c_str());
-  std::printf("        reins board fit --board %s --data profile.csv\n", options.write.c_str());
+  const bool dvfs = std::all_of(board.clusters.begin(), board.clusters.end(),
+                                [](const boards::Cluster& cluster) { return cluster.max_khz() > 0; });
+  if (dvfs) {
+    std::printf("        reins board fit --board %s --data profile.csv\n", options.write.c_str());
+  } else {
+    std::printf(
+        "        reins train --replay profile.csv --board %s --out run (no frequencies here: no fit, no emulation)\n",
+        options.write.c_str());
+  }
   return {};
 }
 
@@ -313,6 +327,7 @@ void register_board(CLI::App& app, int& exit_code) {
   command->add_flag("--all", options->all, "show long lists whole");
   command->add_option("--write", options->write, "make a board file from what was found on this machine")
       ->type_name("FILE");
+  command->add_flag("--overwrite", options->overwrite, "with --write: also over a file that says something else");
   command->add_option("--root", options->root, "a tree laid out like /, instead of this machine")
       ->capture_default_str()
       ->type_name("DIR");

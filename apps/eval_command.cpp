@@ -218,6 +218,16 @@ Status eval(const EvalOptions& options) {
                 "name a board file, or a profile of this machine with --replay; on this machine itself run 'reins "
                 "serve' with a workload");
   }
+  if (!options.report.empty() && options.report == options.json.file) {
+    return fail(ErrorKind::kUsage, "--report and --json name the same file", options.report, "give one another name");
+  }
+  for (std::size_t i = 0; i < options.policies.size(); ++i) {
+    if (std::find(options.policies.begin(), options.policies.begin() + static_cast<std::ptrdiff_t>(i),
+                  options.policies[i]) != options.policies.begin() + static_cast<std::ptrdiff_t>(i)) {
+      return fail(ErrorKind::kUsage, "given twice, as if it were two training seeds", options.policies[i],
+                  "name each --policy once");
+    }
+  }
   REINS_TRY(check_writable(options.report));
   REINS_TRY(check_writable(options.json.file));
   REINS_ASSIGN(const auto bench, make_workbench(options.workbench));
@@ -320,7 +330,9 @@ void register_eval(CLI::App& app, int& exit_code) {
       ->type_name("DIR");
   command->add_option("--trace", options->trace_files, "compare on a trace (CSV) of your own instead of the grid")
       ->type_name("FILE");
-  command->add_option("--seed", options->seed, "the grid's traces, board noise and images")->capture_default_str();
+  command->add_option("--seed", options->seed, "the grid's traces, board noise and images")
+      ->check(seed_range())
+      ->capture_default_str();
   command->add_option("--threads", options->threads, "worker threads (default: all cores); does not change a figure")
       ->check(CLI::Range(1, 1024));
   command->add_option("--report", options->report, "write a self-contained HTML report with plots")

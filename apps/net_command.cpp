@@ -183,11 +183,12 @@ void register_eval(CLI::App& net, int& exit_code) {
   command->add_option("--data", options->data, "folder of CIFAR-10's binary files")->type_name("DIR");
   command->add_option("--record", options->record, "write each image's answers at every level to this file")
       ->type_name("FILE");
-  command->add_option("--images", options->images, "only the first N test images (default: all)");
+  command->add_option("--images", options->images, "only the first N test images (default: all)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
   command->add_option("--engine", options->engine, "auto, onednn, portable, avx512, avx2 or baseline")
       ->capture_default_str();
   command->add_option("--threads", options->threads, "worker threads")->capture_default_str();
-  command->add_option("--seed", options->seed, "of the synthetic images")->capture_default_str();
+  command->add_option("--seed", options->seed, "of the synthetic images")->check(seed_range())->capture_default_str();
   add_json_option(*command, options->json);
   command->footer("Example:\n  reins net eval --data cifar-10-batches-bin");
   command->callback([options, &exit_code] {
@@ -224,10 +225,12 @@ void add_training_options(CLI::App& command, TrainOptions& options) {
       ->check(within(1e-9, 10.0))
       ->capture_default_str();
   command.add_option("--weight-decay", config.weight_decay, "on weights, not on batch norm")->capture_default_str();
-  command.add_option("--images", config.images, "only the first N training images, for a quick trial (default: all)");
+  command.add_option("--images", config.images, "only the first N training images, for a quick trial (default: all)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
   command.add_flag("--no-augment", options.no_augment, "no random crops and mirrors");
   command.add_flag("--bfloat16", config.bfloat16, "convolutions in bfloat16: faster where the processor has it");
   command.add_option("--seed", config.seed, "of weights, order, augmentation and synthetic images")
+      ->check(seed_range())
       ->capture_default_str();
   command.add_option("--threads", config.threads, "of libtorch")->capture_default_str();
 }

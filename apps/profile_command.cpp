@@ -146,7 +146,9 @@ void register_profile(CLI::App& app, int& exit_code) {
       ->check(within(0.05, 3600.0))
       ->capture_default_str();
   add_live_options(*command, options->live, "measure");
-  command->add_option("--seed", options->seed, "of the noise image, and of the emulation")->capture_default_str();
+  command->add_option("--seed", options->seed, "of the noise image, and of the emulation")
+      ->check(seed_range())
+      ->capture_default_str();
   add_json_option(*command, options->json);
   command->footer("Example:\n  reins profile --board host --out profile.csv");
   command->callback([options, &exit_code] {

@@ -43,7 +43,11 @@ Result<int> restore(const Options& options) {
       std::printf("put back %s to /%s\n", line.saved.value.c_str(), line.saved.path.c_str());
     }
   }
-  if (report.lines.empty() && !options.json.to_stdout()) std::printf("nothing to put back\n");
+  if (report.lines.empty() && !options.json.to_stdout()) {
+    std::error_code error;
+    std::printf("nothing to put back%s\n",
+                std::filesystem::exists(options.state, error) ? "" : (": there is no " + options.state).c_str());
+  }
   const nlohmann::json document = {{"state", options.state}, {"complete", failed == 0}, {"lines", lines}};
   if (options.json.wanted()) REINS_TRY(options.json.write(document.dump(2) + "\n"));
   return failed == 0 ? kOk : kFailed;

@@ -315,7 +315,9 @@ void register_serve(CLI::App& app, int& exit_code) {
   client_keys->needs(server_key);
   command->add_option("--make-keys", options->make_keys, "only write PREFIX.secret and PREFIX.public")
       ->type_name("PREFIX");
-  command->add_option("--seed", options->seed, "noise of the emulated board")->capture_default_str();
+  command->add_option("--seed", options->seed, "noise of the emulated board")
+      ->check(seed_range())
+      ->capture_default_str();
   command->add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
       ->capture_default_str();

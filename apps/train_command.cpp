@@ -66,8 +66,6 @@ Status train(const TrainOptions& options) {
     return fail(ErrorKind::kUsage, "is needed to train on this machine itself", "--profile",
                 "take one with 'reins profile', or train on one with --replay");
   }
-  REINS_TRY(check_writable(fs::path(options.out) / "log.csv"));
-  REINS_TRY(check_writable(options.json.file));
   std::error_code error;
   const bool there = fs::exists(fs::path(options.out) / "checkpoint.pt", error);
   if (there && !options.resume) {
@@ -78,6 +76,8 @@ Status train(const TrainOptions& options) {
     return fail(ErrorKind::kNotFound, "nothing to resume: no checkpoint.pt in this folder", options.out,
                 "leave out --resume to begin");
   }
+  REINS_TRY(check_writable(fs::path(options.out) / "log.csv"));
+  REINS_TRY(check_writable(options.json.file));
   REINS_ASSIGN(training::ControllerConfig config, config_of(options));
   // Live: the environment runs the real engine at every step.
   const MonotonicClock clock;
@@ -133,11 +133,18 @@ Status train(const TrainOptions& options) {
   progress.done();
   if (plant != nullptr) REINS_TRY(plant->restore());
   if (!result.has_value()) return fail(result.error());
+  if (result->learner.steps < result->learner.total) {
+    return fail(ErrorKind::kGone,
+                "training was interrupted at step " + std::to_string(result->learner.steps) + " of " +
+                    std::to_string(result->learner.total),
+                options.out, "go on with --resume");
+  }
   if (!options.json.to_stdout()) {
     std::printf("trained on %s%s: %lld steps, %lld episodes, seed %lld\n", bench->board().name.c_str(), how,
                 static_cast<long long>(result->learner.steps), static_cast<long long>(result->learner.episodes),
                 static_cast<long long>(options.seed));
-    std::printf("%s reward per step %.4f, at step %lld\n", run.validate ? "best validation" : "mean",
+    std::printf("%s reward per step %.4f, at step %lld\n",
+                run.validate ? "best validation of the second half (the first is too early to trust):" : "mean",
                 result->best_reward, static_cast<long long>(result->best_at));
     std::printf("wrote %s/best.policy; freeze it with: reins freeze --run %s --out FILE\n", options.out.c_str(),
                 options.out.c_str());
@@ -155,6 +162,10 @@ Status train(const TrainOptions& options) {
 }
 
 Status freeze(const FreezeOptions& options) {
+  if (options.out == options.header) {
+    return fail(ErrorKind::kUsage, "--out and --c-header name the same file", options.out,
+                "give the header another name");
+  }
   REINS_TRY(check_writable(options.out));
   REINS_TRY(check_writable(options.header));
   REINS_TRY(check_writable(options.json.file));
@@ -197,7 +208,9 @@ void register_train(CLI::App& app, int& exit_code) {
   command->add_option("--config", options->config, "TOML with [dqn], [env], [reward], [runtime], [validation]");
   command->add_option("--steps", options->steps, "decisions to learn from (default: the configuration's)")
       ->check(CLI::Range(std::int64_t{100}, std::int64_t{1'000'000'000}));
-  command->add_option("--seed", options->seed, "of the learner and its episodes")->capture_default_str();
+  command->add_option("--seed", options->seed, "of the learner and its episodes")
+      ->check(seed_range())
+      ->capture_default_str();
   command->add_option("--out", options->out, "folder for checkpoint.pt, best.policy and log.csv")->required();
   command->add_flag("--resume", options->resume,
                     "go on from the checkpoint in --out, with the settings it was begun with; not once it is finished");

@@ -1,5 +1,6 @@
 #include "apps/wiring.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,8 @@ int report(const Error& error) {
 void warn(std::string_view line) {
   std::fprintf(stderr, "reins: warning: %.*s\n", static_cast<int>(line.size()), line.data());
 }
+
+CLI::Validator seed_range() { return CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000'000'000}); }
 
 CLI::Validator within(double least, double most) {
   return CLI::Range(least, most) & CLI::Validator(
@@ -74,7 +77,7 @@ Result<boards::Board> open_emulated_board(const std::string& name) {
     if (cluster.max_khz() > 0) continue;
     return fail(ErrorKind::kUsage, "cluster '" + cluster.name + "' has no frequency, so nothing of it can be emulated",
                 "board " + board.name,
-                "run on the machine itself with --live, or draw its runs from a profile with --replay");
+                "use the machine itself with --live; train and eval can draw its runs from a profile with --replay");
   }
   return board;
 }
@@ -89,12 +92,17 @@ Status check_writable(const fs::path& file) {
   const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) return fail(from_errno(error.value(), "cannot make the folder of this file", file.native()));
+  constexpr std::string_view kElsewhere = "choose a folder that this user may write";
+  if (error) return fail(from_errno(error.value(), "cannot make the folder of this file", file.native(), kElsewhere));
   if (fs::is_directory(file, error)) {
     return fail(ErrorKind::kUsage, "this is a folder, a file is wanted", file.native(), "name a file in it");
   }
-  if (access(folder.c_str(), W_OK) != 0)
-    return fail(from_errno(errno, "cannot write into the folder of this file", file.native()));
+  // Tried, as access() says yes to root in folders that take no file.
+  const std::string probe = file.native() + ".tmp." + std::to_string(::getpid());
+  const int fd = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return fail(from_errno(errno, "cannot write this file", file.native(), kElsewhere));
+  ::close(fd);
+  ::unlink(probe.c_str());
   return {};
 }
 

@@ -21,6 +21,9 @@ void warn(std::string_view line);
 /// is no number here.
 CLI::Validator within(double least, double most);
 
+/// For seeds of either sign's type: a minus would wrap around.
+CLI::Validator seed_range();
+
 /// `boards`, `assets`, ...: in <folder of the program>/../share/reins where that exists (installed), else in the source
 /// tree, at which an installed program never looks.
 std::filesystem::path shared_folder(std::string_view what);

@@ -714,6 +714,14 @@ Result<BoardFit> fit_board(const boards::Board& base, const MeasuredRows& rows, 
     return fail(ErrorKind::kUsage, "too few rows: " + what, given.rows.empty() ? "--data" : given.rows.front().place,
                 "measure at two frequencies at least, on every mapping that is to be fitted");
   };
+  for (const MeasuredRow& row : rows.rows) {
+    if (!row.mapping.valid()) continue;
+    const boards::Cluster& cluster = base.cluster_of(row.mapping);
+    if (cluster.max_khz() > 0) continue;
+    return fail(ErrorKind::kUsage,
+                "cluster '" + cluster.name + "' has no frequency, and time and power are fitted by it", row.place,
+                "its profile can be drawn from as it is: reins train and reins eval with --replay");
+  }
   const auto told = std::count_if(rows.rows.begin(), rows.rows.end(),
                                   [](const MeasuredRow& row) { return row.latency_s || row.power_w; });
   if (told == 1) return fails("one latency or power is no fit", rows);

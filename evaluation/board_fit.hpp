@@ -50,7 +50,8 @@ struct BoardFit {
 
 /// Fits `base` to rows. Time constants are fitted per cluster (relative residuals of the latency), then those of power
 /// for all clusters and rails together (relative residuals), then heat (rows with time, temperature and heat or power).
-/// What the rows cannot identify stays as `base` has it. Errors: usage (rows that identify nothing: too few).
+/// What the rows cannot identify stays as `base` has it. Errors: usage (rows that identify nothing: too few; a
+/// cluster without frequencies).
 Result<BoardFit> fit_board(const boards::Board& base, const MeasuredRows& rows, const FitOptions& options);
 
 }  // namespace reins::evaluation

@@ -79,6 +79,7 @@ Table summary_table(const Evaluation& evaluation, bool all_rows) {
                {"switches\n/req"},
                {"shield\n/req"},
                {"note", Align::kLeft}});
+  const int decimals = evaluation.full_latency_s >= 0.01 ? 0 : evaluation.full_latency_s >= 0.001 ? 1 : 2;
   const SummaryRow* last = nullptr;
   for (const SummaryRow& row : rows) {
     auto group = [](RowKind kind) { return kind == RowKind::kManager ? RowKind::kBestStatic : kind; };
@@ -91,9 +92,9 @@ Table summary_table(const Evaluation& evaluation, bool all_rows) {
     }
     table.add({row.name, evaluation.accounting_rails.empty() ? "-" : shown(row.at(Metric::kEnergy), kMilli, 1),
                shown(row.at(Metric::kMissRate), kPercent, 2), shown(row.to_kernel, 1, 3),
-               shown(row.to_best_static, 1, 3), shown(row.to_oracle, 1, 3), shown(row.at(Metric::kP50), kMilli, 0),
-               shown(row.at(Metric::kP95), kMilli, 0), shown(row.at(Metric::kP99), kMilli, 0),
-               shown(row.at(Metric::kAccuracy), kPercent, 2),
+               shown(row.to_best_static, 1, 3), shown(row.to_oracle, 1, 3),
+               shown(row.at(Metric::kP50), kMilli, decimals), shown(row.at(Metric::kP95), kMilli, decimals),
+               shown(row.at(Metric::kP99), kMilli, decimals), shown(row.at(Metric::kAccuracy), kPercent, 2),
                evaluation.answers.empty() ? "-" : shown(row.at(Metric::kMeasuredAccuracy), kPercent, 2),
                shown(row.at(Metric::kFloorKept), kPercent, 1), shown(row.at(Metric::kReward), 1, 3),
                shown(row.at(Metric::kSwitches), 1, 2), shown(row.at(Metric::kInterventions), 1, 2), note});

@@ -203,7 +203,7 @@ Status Replay::send(const data::TraceRow& row) {
   const auto pixels = images_.image(image);
   RequestRecord record;
   record.due_s = row.time_s;
-  record.target_s = goals.latency_s;
+  record.target_s = goals.latency_s ? goals.latency_s : found_[row.app].latency_s;
   record.label = images_.labels[image];
   record.sent_late_s = std::max(0.0, now_s() - start_s_ - row.time_s);
 
@@ -212,7 +212,7 @@ Status Replay::send(const data::TraceRow& row) {
                   {1, images_.channels, images_.height, images_.width},
                   {reinterpret_cast<const char*>(pixels.data()), pixels.size()}};
   // The target runs from when the request was due; what the generator lost is gone.
-  if (record.target_s) infer.deadline_s = std::max(*record.target_s - record.sent_late_s, kSoonest_s);
+  if (goals.latency_s) infer.deadline_s = std::max(*goals.latency_s - record.sent_late_s, kSoonest_s);
   protocol::Request request;
   request.id = Value(static_cast<std::int64_t>(result_.records.size()));
   request.app = row.app;

@@ -35,7 +35,7 @@ enum class Fate : std::uint8_t {
 struct RequestRecord {
   double due_s = 0;                ///< since the start of the trace
   double sent_late_s = 0;          ///< how far behind its time the generator sent it
-  std::optional<double> target_s;  ///< latency target in force
+  std::optional<double> target_s;  ///< latency target in force: the trace's, else the server's goal as it was found
   Fate fate = Fate::kUnanswered;
   double latency_s = 0;  ///< due to answer; only of what was answered
   int label = -1;

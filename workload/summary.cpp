@@ -46,6 +46,7 @@ Summary summarise(const ReplayResult& result) {
   for (const RequestRecord& record : result.records) {
     ++s.offered;
     lateness.push_back(record.sent_late_s);
+    if (record.target_s) ++s.judged;
     switch (record.fate) {
       case Fate::kUnanswered:
         ++s.unanswered;
@@ -116,6 +117,10 @@ std::string text_of(const Summary& s) {
       s.max_s * 1e3);
   add(text, "missed    %zu of %zu (%.2f %%): %zu late, %zu rejected, %zu failed, %zu unanswered\n", s.missed, s.offered,
       100 * s.miss_rate(), s.late, s.rejected, s.failed, s.unanswered);
+  if (s.judged < s.offered) {
+    add(text, "          %zu had no latency target, of their own (--targets) or the server's: none of them is late\n",
+        s.offered - s.judged);
+  }
   if (!s.first_fault.empty()) add(text, "          first fault: %.400s\n", s.first_fault.c_str());
   if (s.labels_apply) {
     add(text, "accuracy  %.2f %% of %zu answers\n", 100 * s.accuracy(), s.served);
@@ -165,6 +170,7 @@ std::string json_of(const Summary& s) {
       {"offered", s.offered},
       {"served", s.served},
       {"missed", s.missed},
+      {"with_target", s.judged},
       {"late", s.late},
       {"rejected", s.rejected},
       {"failed", s.failed},

@@ -17,6 +17,7 @@ namespace reins::workload {
 /// a miss.
 struct Summary {
   std::size_t offered = 0, served = 0, rejected = 0, failed = 0, unanswered = 0;
+  std::size_t judged = 0;  ///< requests with a latency target; no other can be late
   std::size_t late = 0;    ///< served, but behind the target
   std::size_t missed = 0;  ///< late + rejected + failed + unanswered
   double p50_s = 0, p95_s = 0, p99_s = 0, max_s = 0;

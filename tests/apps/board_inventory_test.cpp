@@ -8,6 +8,7 @@
 #include "apps/eval_command.hpp"
 #include "apps/profile_command.hpp"
 #include "apps/wiring.hpp"
+#include "core/file.hpp"
 #include "tests/apps/run_command.hpp"
 #include "tests/support/board_trees.hpp"
 #include "tests/support/matchers.hpp"
@@ -135,6 +136,22 @@ TEST(BoardWrite, GivesTheBoardThatHostIs) {
   }
 }
 
+TEST(BoardWrite, LeavesAFileThatSaysSomethingElse) {
+  SysTree tree;
+  testing::lay_raspberry_pi_4(tree);
+  const std::string file = tree.path("out/mine.toml").native();
+  ASSERT_EQ(board(tree, {"--write", file}).code, kOk);
+  EXPECT_EQ(board(tree, {"--write", file}).code, kOk) << "it says the same";
+  const std::string edited = *read_file(file) + "# by hand\n";
+  ASSERT_OK(write_file_atomic(file, edited));
+  const Outcome refused = board(tree, {"--write", file});
+  EXPECT_EQ(refused.code, kBadInput);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("is there already"), HasSubstr("--overwrite")));
+  EXPECT_EQ(*read_file(file), edited);
+  EXPECT_EQ(board(tree, {"--write", file, "--overwrite"}).code, kOk);
+  EXPECT_NE(*read_file(file), edited);
+}
+
 TEST(BoardWrite, IsOfThisMachineAlone) {
   SysTree tree;
   testing::lay_raspberry_pi_4(tree);
@@ -148,7 +165,9 @@ TEST(BoardWrite, OfAMachineWithoutDvfsIsNotEmulated) {
   SysTree tree;
   tree.put("sys/devices/system/cpu/online", "0-3");
   const std::string file = tree.path("mine.toml").native();
-  ASSERT_EQ(board(tree, {"--write", file}).code, kOk);
+  const Outcome written = board(tree, {"--write", file});
+  ASSERT_EQ(written.code, kOk);
+  EXPECT_THAT(written.out, AllOf(HasSubstr("--replay profile.csv"), Not(HasSubstr("reins board fit --board " + file))));
   const Outcome profiled =
       run_command({register_profile}, {"profile", "--board", file, "--out", tree.path("p.csv").native()});
   EXPECT_EQ(profiled.code, kBadInput);

@@ -214,7 +214,10 @@ TEST_F(Eval, RunsEachPolicyUnderItsOwnSettingsAndRewardOnTheSameTraces) {
 }
 
 TEST_F(Eval, GroupsSeveralPoliciesUnderOneMean) {
-  const Outcome outcome = reins(tiny({"--policy", path("odroid-xu3.policy"), path("odroid-xu3.policy")}));
+  fs::create_directories(path("other"));
+  const std::string other = path("other") + "/odroid-xu3.policy";
+  fs::copy_file(path("odroid-xu3.policy"), other, fs::copy_options::overwrite_existing);
+  const Outcome outcome = reins(tiny({"--policy", path("odroid-xu3.policy"), other}));
   EXPECT_EQ(outcome.code, kOk) << outcome.err;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("/odroid-xu3#2"), HasSubstr("learned (2 seeds)")));
 }
@@ -251,6 +254,11 @@ TEST_F(Eval, SaysInOneLineWhatIsWrongWithItsInput) {
   expect_bad_input(reins(tiny({"--frobnicate"})), HasSubstr("--frobnicate"));
   expect_bad_input(reins(tiny({"--loads", "nan"})), HasSubstr("nan is no number"));
   expect_bad_input(reins(tiny({"--requests", "nan"})), HasSubstr("nan is no number"));
+  expect_bad_input(reins(tiny({"--seed", "-1"})), HasSubstr("--seed"));
+  expect_bad_input(reins(tiny({"--seed", "99999999999999999999999"})), HasSubstr("--seed"));
+  const std::string policy = path("odroid-xu3.policy");
+  expect_bad_input(reins(tiny({"--policy", policy, policy})), HasSubstr("given twice"));
+  expect_bad_input(reins(tiny({"--report", path("a.out"), "--json", path("a.out")})), HasSubstr("the same file"));
 }
 
 TEST_F(Eval, DoesNotOfferTheHostThatItRefuses) {
@@ -264,6 +272,16 @@ TEST_F(Eval, RefusesATruncatedPolicy) {
   ASSERT_OK(bytes);
   ASSERT_OK(write_file_atomic(path("cut.policy"), std::string_view(*bytes).substr(0, bytes->size() / 2)));
   expect_bad_input(reins(tiny({"--policy", path("cut.policy")})), HasSubstr("cut.policy"));
+}
+
+TEST_F(Eval, SaysBeforeItsWorkThatAFileCannotBeWritten) {
+  // A folder that says yes to root and takes no file.
+  for (const char* option : {"--report", "--json"}) {
+    const Outcome outcome = reins(tiny({option, "/proc/reins-report"}));
+    EXPECT_NE(outcome.code, kOk);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("cannot write this file"), HasSubstr("choose a folder")));
+    EXPECT_EQ(outcome.out, "") << "nothing was computed";
+  }
 }
 
 TEST_F(Eval, CannotWriteItsReportIntoAFolderThatIsAFile) {

@@ -307,6 +307,16 @@ TEST(HoldOut, EveryOtherFrequencyAndItsCounterpartShareTheRows) {
   EXPECT_THAT(hold_out(toy(), rows, "350"), IsError(ErrorKind::kUsage, HasSubstr("no row")));
 }
 
+TEST(BoardFit, OfAMachineWithoutFrequenciesIsRefusedInOneLine) {
+  boards::Board fixed = toy();
+  const MeasuredRows rows = rows_of(truth(), kBatches, 0, 8);
+  for (boards::Cluster& cluster : fixed.clusters) {
+    for (boards::OperatingPoint& opp : cluster.opps) opp.freq_khz = 0;
+  }
+  EXPECT_THAT(fit_board(fixed, rows, {}),
+              IsError(ErrorKind::kUsage, ::testing::AllOf(HasSubstr("'gpu' has no frequency"), HasSubstr("--replay"))));
+}
+
 TEST(Optimum, OfRowsWithoutNoiseIsTheMeasuredOne) {
   const MeasuredRows rows = rows_of(truth(), kBatches, 0, 8);
   const auto split = hold_out(toy(), rows, "every-other-frequency");

@@ -3,20 +3,25 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <thread>
 
 #include "core/file.hpp"
 #include "tests/support/matchers.hpp"
+#include "tests/support/process.hpp"
 #include "tests/support/run_program.hpp"
 
 namespace reins::testing {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
@@ -162,6 +167,23 @@ TEST_F(MainJob, SaysInOneLineWhatIsWrong) {
   expect_one_line(reins("eval --grid sideways"), 2, "sideways");
   ASSERT_OK(write_file_atomic(at("bad.toml"), "[dqn]\nsteps = 1000\nlearning_rat = 1\n"));
   expect_one_line(reins("train --config " + at("bad.toml") + " --out " + at("x")), 2, "learning_rat");
+}
+
+TEST_F(MainJob, AnInterruptedTrainingSaysSoAndGoesOn) {
+  const std::string run = at("interrupted");
+  const std::vector<std::string> words = {
+      std::string(REINS_BINARY_DIR) + "/bin/reins", "train", "--board", "odroid-xu3", "--steps", "20000", "--out", run};
+  {
+    Process training(words);
+    const auto log = fs::path(run) / "log.csv";
+    for (int i = 0; i < 6000 && !fs::exists(log); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    training.signal(SIGINT);
+    EXPECT_EQ(training.code(), 1) << training.text;
+    EXPECT_THAT(training.text, AllOf(HasSubstr("training was interrupted at step"), HasSubstr("of 20000"),
+                                     HasSubstr("go on with --resume")));
+    EXPECT_THAT(training.text, Not(HasSubstr("trained on")));
+  }
+  EXPECT_TRUE(fs::exists(fs::path(run) / "checkpoint.pt"));
 }
 
 TEST_F(MainJob, RefusesACutOrForeignPolicy) {

@@ -105,6 +105,30 @@ TEST(Replay, ALateAnswerIsAMissFromWhenTheRequestWasDue) {
   EXPECT_EQ(summarise(*result).missed, 5U);
 }
 
+TEST(Replay, WithoutTargetsOfItsOwnTheServersGoalSaysWhatIsLate) {
+  for (const bool goal : {true, false}) {
+    RunningServer running;
+    if (goal) {
+      policies::Goals goals;
+      goals.latency_s = 0.05;
+      ASSERT_OK(running.driver.set_goals(AppId(0), goals));
+    }
+    running.driver.hold(true);
+    std::thread release([&running] {
+      while (running.driver.waiting() < 5) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      running.driver.hold(false);
+    });
+    const auto result = replay(steady(5, 0.001), images(), options_for(running), {}, {});
+    release.join();
+    ASSERT_OK(result);
+    const Summary s = summarise(*result);
+    EXPECT_EQ(s.late, goal ? 5U : 0U);
+    EXPECT_EQ(s.judged, goal ? 5U : 0U);
+    EXPECT_EQ(text_of(s).find("5 had no latency target") == std::string::npos, goal) << text_of(s);
+  }
+}
+
 TEST(Replay, GivesUpMissingAnswersAfterItsTimeOut) {
   RunningServer running;
   running.driver.hold(true);
