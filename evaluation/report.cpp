@@ -49,7 +49,7 @@ tr:last-child td{border-bottom:0}tr.ruled td{border-top:1px solid var(--axis)}tb
 .pickers>input{position:absolute;opacity:0;pointer-events:none}.sheet{display:none}
 .tabs{display:flex;flex-wrap:wrap;gap:6px;margin-bottom:8px}
 .tabs label{border:1px solid var(--axis);border-radius:5px;padding:3px 12px;font-size:13.5px;cursor:pointer;user-select:none}
-.facts{font-size:14px}footer{margin-top:48px;color:var(--mute);font-size:13px}
+.facts{font-size:14px}details{font-size:14px;margin:16px 0}summary{cursor:pointer;color:var(--mute)}
 @media print{.sheet{display:block}.tabs{display:none}}
 )css";
 
@@ -181,6 +181,10 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
   if (!evaluation.version.empty()) html += fact("version", evaluation.version);
   html += "</dl>\n";
 
+  html += "<details><summary>What the words mean</summary><dl>";
+  for (const Term& term : terms_of(evaluation)) html += fact(term.word, term.meaning);
+  html += "</dl></details>\n";
+
   html += "<h2>All policies</h2>\n<p class=\"mute\">Mean over " + std::to_string(evaluation.cells.size()) +
           " cells, unweighted; the columns \"energy to\" are means of per-cell ratios." +
           (evaluation.learned.size() > 1 ? " ± is the standard deviation over training seeds." : "") + "</p>\n";
@@ -195,11 +199,6 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
   html += "<h2>Latency, energy, accuracy</h2>\n" + front_figure(evaluation, world);
   html += "<h2>Every cell</h2>\n" + scrolled(cells_table(evaluation));
   html += "<h2>Every row</h2>\n" + scrolled(summary_table(evaluation, true));
-  html += "<footer>Best static: the cheapest fixed setting" +
-          std::string(evaluation.replayed.empty() ? " or governor" : "") +
-          " in hindsight, per trace, that misses at most " + fixed(100 * evaluation.best_static_miss, 0) +
-          " %; where none does, the one that misses least. Pareto: profiled front, margin " +
-          fixed(100 * evaluation.pareto_margin, 0) + " %. Oracle: myopic, true physics and queue known.</footer>\n";
   return html + "</main></body></html>\n";
 }
 

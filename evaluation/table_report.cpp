@@ -181,6 +181,38 @@ Table cells_table(const Evaluation& evaluation) {
   return table;
 }
 
+std::vector<Term> terms_of(const Evaluation& evaluation) {
+  const bool governors = evaluation.replayed.empty();
+  std::vector<Term> terms = {
+      {"load", "requests per second, as a share of what the full network can serve at its fastest"},
+      {"floors",
+       "the least accuracy that is asked for: changing within a trace; or top, the full network's, so that all "
+       "policies answer as well"}};
+  if (governors) {
+    terms.push_back({"a/b full",
+                     "the kernel's governor a on placement b (kernel-like: cores as the kernel would choose "
+                     "them), always the full network; floor level: the lowest level that keeps the floor, "
+                     "which at the top floor is the same"});
+  }
+  terms.push_back({"best static", "the cheapest of all fixed settings" +
+                                      std::string(governors ? " and governors" : "") +
+                                      " in hindsight, per trace, that misses at most " +
+                                      fixed(evaluation.best_static_miss * kPercent, 0) +
+                                      " % (where none does, the one that misses least)"});
+  terms.push_back({"floor rule", "the same for one setting whose level follows the floor"});
+  terms.push_back({"pareto", "the cheapest point of the profile that is in time with a margin of " +
+                                 fixed(evaluation.pareto_margin * kPercent, 0) + " %"});
+  terms.push_back(
+      {"shield", "the rules around a policy that keep deadlines, heat and caps; a column counts what they change"});
+  terms.push_back(
+      {"oracle", "the ceiling: knows the true physics and the queue, but no request before it comes (myopic)"});
+  terms.push_back({"energy to x", "energy over that of x, mean of the per-cell ratios: below 1 is less"});
+  terms.push_back(
+      {"right, floor kept", "share of answers that are correct; share at or above the floor then in force"});
+  terms.push_back({"reward", "what policies are trained for; more is better"});
+  return terms;
+}
+
 std::string evaluation_text(const Evaluation& evaluation, bool all_rows) {
   std::string text = preamble_text(evaluation);
   text += "\nMean over " + std::to_string(evaluation.cells.size()) + " cells, unweighted";
@@ -190,11 +222,11 @@ std::string evaluation_text(const Evaluation& evaluation, bool all_rows) {
     text += "\n" + headline_title(headline) + "\n" + headline_table(headline).text();
   }
   text += "\nEvery cell\n" + cells_table(evaluation).text();
-  text += "\nbest static: the cheapest of all fixed settings" +
-          std::string(evaluation.replayed.empty() ? " and governors" : "") +
-          " in hindsight, per trace, that misses at most " + fixed(evaluation.best_static_miss * kPercent, 0) +
-          " % (where none does, the one that misses least); pareto: profiled front, margin " +
-          fixed(evaluation.pareto_margin * kPercent, 0) + " %\n";
+  text += "\nWhat the words mean\n";
+  for (const Term& term : terms_of(evaluation)) {
+    text += "  " + term.word + std::string(std::max<std::size_t>(20, term.word.size() + 2) - term.word.size(), ' ') +
+            term.meaning + "\n";
+  }
   return text;
 }
 

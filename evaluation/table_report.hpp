@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "evaluation/report_summary.hpp"
 #include "evaluation/table.hpp"
@@ -20,6 +21,12 @@ Table headline_table(const Headline& headline);
 std::string headline_title(const Headline& headline);
 /// One line a cell of the grid, the ceiling beside what was reached.
 Table cells_table(const Evaluation& evaluation);
+
+/// What the words in the tables mean, for who sees them for the first time.
+struct Term {
+  std::string word, meaning;
+};
+std::vector<Term> terms_of(const Evaluation& evaluation);
 
 /// All of the above, as `reins eval` prints it.
 std::string evaluation_text(const Evaluation& evaluation, bool all_rows);
