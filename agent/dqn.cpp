@@ -138,14 +138,14 @@ struct FlatLayout {
       std::copy_n(flat + at, count, (bias ? layer.bias : layer.weight).data() + index);
     });
   }
-  /// The network of all components' sum: what decides.
-  void to_network(const float* flat, PolicyNetwork& network) const {
-    to_network(flat, 0, network);
+  /// The network of all components' sum, those behind the first counted `scale` times: what decides.
+  void to_network(const float* flat, PolicyNetwork& network, float scale = 1) const {
+    to_network(flat, std::size_t{0}, network);
     for (std::size_t component = 1; component < components; ++component) {
       each_row(component, [&](std::size_t at, LayerName name, std::size_t index, std::size_t count, bool bias) {
         if (name < LayerName::kMappingOut) return;  // shared
         float* sum = (bias ? network[name].bias : network[name].weight).data() + index;
-        for (std::size_t i = 0; i < count; ++i) sum[i] += flat[at + i];
+        for (std::size_t i = 0; i < count; ++i) sum[i] += scale * flat[at + i];
       });
     }
   }
@@ -634,8 +634,8 @@ Status Dqn::save(const std::filesystem::path& path) const {
   });
 }
 
-Status Dqn::resume(const std::filesystem::path& path) {
-  Impl& self = *impl_;
+/// What save() wrote, its checksum verified and taken off. Errors: those of reading; garbled.
+static Result<std::string> read_checkpoint(const std::filesystem::path& path) {
   REINS_ASSIGN(std::string bytes, read_file(path, std::size_t{8} << 30));
   std::uint32_t checksum = 0;
   const bool whole = bytes.size() > sizeof checksum;
@@ -647,15 +647,50 @@ Status Dqn::resume(const std::filesystem::path& path) {
     return fail(ErrorKind::kGarbled, "not a whole training checkpoint: cut short or damaged", path.native(),
                 "start anew without --resume");
   }
+  return bytes;
+}
+
+static std::string array_of(torch::serialize::InputArchive& archive, const char* key) {
+  torch::Tensor tensor;
+  archive.read(key, tensor);
+  return {static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.numel())};
+}
+
+Result<PricedNetwork> priced_network(const std::filesystem::path& checkpoint, const policies::NetworkShape& shape,
+                                     const policies::ReachTable& reach, double penalty_scale) {
+  REINS_ASSIGN(std::string bytes, read_checkpoint(checkpoint));
+  return guarded(checkpoint.native(), [&]() -> Result<PricedNetwork> {
+    torch::serialize::InputArchive archive;
+    std::istringstream in(std::move(bytes));
+    archive.load_from(in);
+    const std::string counted = array_of(archive, "counters"), average = array_of(archive, "average");
+    const FlatLayout layout(shape, 2);
+    if (average.size() == FlatLayout(shape, 1).total * sizeof(float)) {
+      return fail(ErrorKind::kMismatch, "this run did not learn misses apart, so their price cannot change",
+                  checkpoint.native(), "train with penalty_weight above 0");
+    }
+    Counters counters;
+    if (average.size() != layout.total * sizeof(float) || counted.size() != sizeof counters) {
+      return fail(ErrorKind::kMismatch, "the checkpoint is of another policy, or of another version of this program",
+                  checkpoint.native(), "freeze it with what it was made with");
+    }
+    std::memcpy(static_cast<void*>(&counters), counted.data(), sizeof counters);
+    std::vector<float> flat(layout.total);
+    std::memcpy(flat.data(), average.data(), average.size());
+    PricedNetwork priced{PolicyNetwork::zeros(shape, reach), counters.steps};
+    layout.to_network(flat.data(), priced.network, static_cast<float>(penalty_scale));
+    return priced;
+  });
+}
+
+Status Dqn::resume(const std::filesystem::path& path) {
+  Impl& self = *impl_;
+  REINS_ASSIGN(std::string bytes, read_checkpoint(path));
   return guarded(path.native(), [&]() -> Status {
     torch::serialize::InputArchive archive;
     std::istringstream in(std::move(bytes));
     archive.load_from(in);
-    const auto read = [&](const char* key) {
-      torch::Tensor tensor;
-      archive.read(key, tensor);
-      return std::string(static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.numel()));
-    };
+    const auto read = [&](const char* key) { return array_of(archive, key); };
     const auto other = [&] {
       return fail(ErrorKind::kMismatch,
                   "the checkpoint is of a run with another board or observation, or of another version of this program",

@@ -171,6 +171,17 @@ class Dqn {
   std::unique_ptr<Impl> impl_;
 };
 
+/// The averaged network of a checkpoint, and the steps it had learnt from.
+struct PricedNetwork {
+  policies::PolicyNetwork network;
+  std::int64_t steps = 0;
+};
+/// The same with its penalties counted `penalty_scale` times: what was learnt apart can be given another price. Shape
+/// and reach: those of the run's policy. Errors: those of reading; garbled (cut, damaged); mismatch (another shape; a
+/// run that learnt both together).
+Result<PricedNetwork> priced_network(const std::filesystem::path& checkpoint, const policies::NetworkShape& shape,
+                                     const policies::ReachTable& reach, double penalty_scale);
+
 // -- the training loop
 
 struct TrainProgress {

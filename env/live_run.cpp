@@ -87,7 +87,8 @@ Result<bool> LiveRun::next_decision() {
     }
     REINS_ASSIGN(const auto ended, plant_.poll_completion(now_s + offset_s_));
     if (ended.has_value()) {
-      runtime_->complete(now_s, ended->level, effects);
+      // Not the time before the poll: what ended while this thread was kept from running would have ended too early.
+      runtime_->complete(now(), ended->level, effects);
       REINS_TRY(carry_out(effects));
       continue;
     }

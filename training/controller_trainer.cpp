@@ -199,8 +199,24 @@ Result<ControllerProgress> train_controller(const ControllerRun& run) {
   return state;
 }
 
-Result<policies::PolicyFile> freeze(const std::filesystem::path& folder, const std::map<std::string, double>& figures) {
+Result<policies::PolicyFile> freeze(const std::filesystem::path& folder, const std::map<std::string, double>& figures,
+                                    std::optional<double> w_miss) {
   REINS_ASSIGN(policies::PolicyFile file, policies::read_policy(folder / "best.policy"));
+  if (w_miss.has_value()) {
+    REINS_ASSIGN(const env::RewardConfig reward,
+                 env::RewardConfig::of_controller(file.training.config, (folder / "best.policy").native()));
+    if (reward.w_miss <= 0) {
+      return fail(ErrorKind::kMismatch, "this run was trained with misses for free", folder.native(),
+                  "train it with a w_miss above 0");
+    }
+    REINS_ASSIGN(agent::PricedNetwork priced, agent::priced_network(folder / "checkpoint.pt", file.network.shape,
+                                                                    file.network.reach, *w_miss / reward.w_miss));
+    file.network = std::move(priced.network);
+    file.training.steps = priced.steps;
+    file.training.figures.clear();
+    file.training.figures["w_miss"] = *w_miss;
+    REINS_TRY(policies::decide_examples(file));
+  }
   for (const auto& [name, value] : figures) file.training.figures[name] = value;
   return file;
 }

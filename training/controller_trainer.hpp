@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/dqn.hpp"
@@ -53,7 +54,11 @@ struct ControllerRun {
 /// environment, learner and files; usage (resumed although finished).
 Result<ControllerProgress> train_controller(const ControllerRun& run);
 
-/// Reads `folder`/best.policy, adds figures, and hands out what is to be written with policies::write_policy.
-Result<policies::PolicyFile> freeze(const std::filesystem::path& folder, const std::map<std::string, double>& figures);
+/// Reads `folder`/best.policy, adds figures, and hands out what is to be written with policies::write_policy. With
+/// `w_miss`: as if a miss had that price, instead of the one it was trained with: energy against misses, without
+/// training anew. The weights are then those of `folder`/checkpoint.pt. Errors: those of reading; mismatch (misses were
+/// not learnt apart).
+Result<policies::PolicyFile> freeze(const std::filesystem::path& folder, const std::map<std::string, double>& figures,
+                                    std::optional<double> w_miss = std::nullopt);
 
 }  // namespace reins::training

@@ -122,6 +122,39 @@ TEST_F(DqnResume, AFinishedRunLeavesItsReplayOutAndDoesNotGoOn) {
   EXPECT_THAT(make()->resume(path_), IsError(ErrorKind::kUsage, HasSubstr("finished: all its 3000 steps are done")));
 }
 
+TEST_F(DqnResume, GivesThePenaltyAnotherPrice) {
+  config_.steps = 600;
+  const auto dqn = make();
+  Contextual problem(0.2);
+  ASSERT_OK(train(*dqn, problem));
+  ASSERT_OK(dqn->save(path_));
+  const policies::PolicyNetwork learnt = dqn->network(true);
+  const auto priced = [&](double scale) { return *priced_network(path_, learnt.shape, learnt.reach, scale); };
+  EXPECT_EQ(priced(1).network, learnt);
+  EXPECT_EQ(priced(1).steps, dqn->steps());
+  const auto without = priced(0).network, twice = priced(2).network;
+  double penalty = 0;
+  for (std::size_t l = 0; l < policies::kLayers; ++l) {
+    for (std::size_t i = 0; i < learnt.layers[l].weight.size(); ++i) {
+      const float apart = learnt.layers[l].weight[i] - without.layers[l].weight[i];
+      ASSERT_NEAR(twice.layers[l].weight[i], learnt.layers[l].weight[i] + apart, 1e-5);
+      penalty += std::abs(static_cast<double>(apart));
+    }
+  }
+  EXPECT_GT(penalty, 0.1) << "it has learnt some";
+  EXPECT_EQ(without[policies::LayerName::kTrunk1], learnt[policies::LayerName::kTrunk1]);
+
+  policies::NetworkShape wider = learnt.shape;
+  wider.head += 32;
+  EXPECT_THAT(priced_network(path_, wider, learnt.reach, 1),
+              IsError(ErrorKind::kMismatch, HasSubstr("another policy")));
+  config_.penalty_weight = 0;
+  const auto together = make();
+  ASSERT_OK(together->save(path_));
+  EXPECT_THAT(priced_network(path_, learnt.shape, learnt.reach, 1),
+              IsError(ErrorKind::kMismatch, HasSubstr("did not learn misses apart")));
+}
+
 TEST_F(DqnResume, IsNotSavedInTheMiddleOfAnEpisode) {
   const auto dqn = make();
   const std::vector<float> x(4);

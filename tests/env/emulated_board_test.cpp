@@ -383,7 +383,7 @@ TEST_F(EmulatedBoardTest, AGpuFollowsItsOwnGovernorWhateverTheProcessorsHave) {
   EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(0)) << "nothing to do";
   // 0.2 s of work at the lowest point: the first poll that finds it busy throughout goes to the top.
   emulated.start(LevelId(2));
-  run_to(emulated, 0.35);
+  run_to(emulated, 0.275);
   EXPECT_TRUE(emulated.busy());
   EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(4));
   run_to(emulated, 0.6);

@@ -71,6 +71,10 @@ TEST_F(MainJob, ProfilesTrainsFreezesAndComparesOnTheEmulatedBoard) {
   ran = reins("freeze --run " + at("run") + " --out " + at("xu3.policy") + " --c-header " + at("xu3.h"));
   ASSERT_EQ(ran.code, 0) << ran.output;
   EXPECT_LT(fs::file_size(at("xu3.policy")), 200'000U);
+  ran = reins("freeze --run " + at("run") + " --out " + at("dear.policy") + " --w-miss 40");
+  ASSERT_EQ(ran.code, 0) << ran.output;
+  EXPECT_NE(*read_file(at("dear.policy")), *read_file(at("xu3.policy")));
+  expect_one_line(reins("freeze --run " + at("run") + " --out " + at("x.policy") + " --w-miss nan"), 2, "nan");
 
   ran = reins("eval --board odroid-xu3 --profile " + at("xu3.csv") + " --policy " + at("xu3.policy") +
               " --grid quick --requests 60 --loads 0.3 --json " + at("eval.json") + " --report " + at("report.html"));
