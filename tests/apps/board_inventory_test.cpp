@@ -122,8 +122,9 @@ TEST(BoardWrite, GivesTheBoardThatHostIs) {
     const std::string file = tree.path("out/mine.toml").native();
     const Outcome done = board(tree, {"--write", file});
     ASSERT_EQ(done.code, kOk) << done.err;
+    const bool bare = std::string_view(name) == "a bare machine";
     EXPECT_THAT(done.out, AllOf(HasSubstr("wrote " + file), HasSubstr("next: reins profile --live --board " + file),
-                                HasSubstr("reins board fit --board " + file)));
+                                HasSubstr(bare ? "--replay profile.csv" : "reins board fit --board " + file)));
     const auto written = boards::load_board(file);
     ASSERT_OK(written);
     const auto host = open_board("host", tree.root());
