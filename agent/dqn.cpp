@@ -402,7 +402,7 @@ policies::Action Dqn::greedy(std::span<const float> obs, const ActionMask& mask)
 Status Dqn::observe(std::span<const float> obs, const ActionMask& mask, const Step& next) {
   Impl& self = *impl_;
   const auto finite = [](float x) { return std::isfinite(x); };
-  if (!std::isfinite(next.reward) || !std::isfinite(next.dt_s) || next.dt_s < 0 ||
+  if (!std::isfinite(next.reward) || !std::isfinite(next.penalty) || !std::isfinite(next.dt_s) || next.dt_s < 0 ||
       !std::all_of(next.obs.begin(), next.obs.end(), finite)) {
     return fail(ErrorKind::kGarbled, "a reward, time or observation is not a finite number", "the environment's step");
   }

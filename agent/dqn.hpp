@@ -17,7 +17,7 @@
 // later heads, exploring there biases nothing.
 // With penalty_weight above 0 all of this is done twice, for the step's penalty and for the rest of its reward, by two
 // sets of output weights over the same hidden layers; their sum picks every action, in targets too. As outputs are
-// linear, the sum is a network of the same shape: a frozen policy costs no more (decision 021).
+// linear, the sum is a network of the same shape: a frozen policy costs no more (decision 020).
 //
 // clang-format off
 // | deviation                      | from                | why                                                          |

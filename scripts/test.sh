@@ -23,8 +23,8 @@ esac
 # Tests that may skip, and where. Any other that skips fails the run.
 may_skip=(
   'actuators\.QuotaHere\.'                     # the cgroup quota on this kernel: no control group may be made (most containers)
-  'inference\.Placed'                          # moving to another core: the process has one core alone
-  'engine\.EveryKernel\..*avx'                 # AVX2's and AVX-512's kernels: a processor without them
+  'placement\..*Placed'                        # moving to another core: the process has one core alone
+  'EveryKernel\..*avx'                         # AVX2's and AVX-512's kernels: a processor without them
   'evaluation\.MeasuredJetsons\.'              # the fit of boards to measured rows: no rows
   # Permissions: root cannot be given up, or a right be had.
   '\.SaysWhichFileIsDenied' '\.SaysDeniedWithoutPermission' '\.SaysHowToGetWhatThisUserMayNot'

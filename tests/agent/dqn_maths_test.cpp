@@ -291,6 +291,9 @@ TEST(Dqn, RefusesStepsThatMakeNoSense) {
   next.reward = std::nan("");
   EXPECT_THAT((*dqn)->observe(x, full_mask(space), next), IsError(ErrorKind::kGarbled, HasSubstr("finite")));
   next.reward = 0;
+  next.penalty = std::nan("");
+  EXPECT_THAT((*dqn)->observe(x, full_mask(space), next), IsError(ErrorKind::kGarbled, HasSubstr("finite")));
+  next.penalty = 0;
   next.dt_s = -1;
   EXPECT_THAT((*dqn)->observe(x, full_mask(space), next), IsError(ErrorKind::kGarbled, HasSubstr("finite")));
   next.dt_s = 1;
