@@ -63,7 +63,9 @@ Result<evaluation::GridConfig> grid_of(const EvalOptions& options) {
     for (fs::directory_iterator it(options.camera, error), end; !error && it != end; it.increment(error)) {
       if (it->path().extension() == ".csv") grid.camera_files.push_back(it->path());
     }
-    if (error) return fail(from_errno(error.value(), "cannot list the camera scenarios", options.camera));
+    if (error)
+      return fail(from_errno(error.value(), "cannot list the camera scenarios", options.camera,
+                             "name a folder of CSV files that is there"));
     if (grid.camera_files.empty()) {
       return fail(ErrorKind::kNotFound, "no .csv file of camera arrivals in this folder", options.camera);
     }

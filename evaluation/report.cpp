@@ -61,7 +61,7 @@ std::string fact(std::string_view term, std::string_view text) {
 
 std::string tile(const std::string& figure, const std::string& what, const Figure& miss_points) {
   const std::string misses =
-      "misses " + std::string(miss_points.mean >= 0 ? "+" : "") + fixed(miss_points.mean, 2) + " points";
+      "misses " + std::string(miss_points.mean >= 0 ? "+" : "") + fixed(miss_points.mean, 2) + " points against it";
   return "<div class=\"tile\"><b>" + escaped(figure) + "</b><span>" + escaped(what) + "</span><span>" + misses +
          "</span></div>\n";
 }
@@ -82,7 +82,7 @@ std::string tiles_of(const std::vector<Headline>& headlines) {
       if (row.kind == RowKind::kOracle) oracle = &row;
     }
     if (shown == nullptr || oracle == nullptr) continue;
-    const std::string end = ", floors " + headline.floors + "; ceiling ";
+    const std::string end = ", floors " + headline.floors + "; the oracle, the ceiling, saves ";
     if (shown->to_kernel.n > 0)
       tiles +=
           tile(saved(shown->to_kernel), "less energy than schedutil, full network" + end + saved(oracle->to_kernel),
