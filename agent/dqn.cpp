@@ -367,6 +367,11 @@ Result<std::unique_ptr<Dqn>> Dqn::make(const DqnConfig& config, std::size_t feat
   const NetworkShape shape =
       NetworkShape::of(features, space, static_cast<std::size_t>(config.trunk), static_cast<std::size_t>(config.head));
   REINS_TRY(shape.check());
+  if (config.differential && config.penalty_weight > 0) {
+    // One rate for both parts would push them apart, against each other.
+    return fail(ErrorKind::kUsage, "the reward rate is not known part by part", "differential with penalty_weight",
+                "set differential = false, or penalty_weight = 0");
+  }
   Rng rng = Rng(static_cast<std::uint64_t>(config.seed)).fork(0);
   PolicyNetwork initial = initial_network(shape, reach, rng);
   REINS_ASSIGN(policies::NetworkForward forward, policies::NetworkForward::make(initial, space));
@@ -635,7 +640,7 @@ Status Dqn::save(const std::filesystem::path& path) const {
 }
 
 /// What save() wrote, its checksum verified and taken off. Errors: those of reading; garbled.
-static Result<std::string> read_checkpoint(const std::filesystem::path& path) {
+static Result<std::string> read_checkpoint(const std::filesystem::path& path, std::string_view instead) {
   REINS_ASSIGN(std::string bytes, read_file(path, std::size_t{8} << 30));
   std::uint32_t checksum = 0;
   const bool whole = bytes.size() > sizeof checksum;
@@ -644,8 +649,7 @@ static Result<std::string> read_checkpoint(const std::filesystem::path& path) {
     bytes.resize(bytes.size() - sizeof checksum);
   }
   if (!whole || checksum != crc32(bytes)) {
-    return fail(ErrorKind::kGarbled, "not a whole training checkpoint: cut short or damaged", path.native(),
-                "start anew without --resume");
+    return fail(ErrorKind::kGarbled, "not a whole training checkpoint: cut short or damaged", path.native(), instead);
   }
   return bytes;
 }
@@ -658,7 +662,7 @@ static std::string array_of(torch::serialize::InputArchive& archive, const char*
 
 Result<PricedNetwork> priced_network(const std::filesystem::path& checkpoint, const policies::NetworkShape& shape,
                                      const policies::ReachTable& reach, double penalty_scale) {
-  REINS_ASSIGN(std::string bytes, read_checkpoint(checkpoint));
+  REINS_ASSIGN(std::string bytes, read_checkpoint(checkpoint, "freeze without another price: best.policy is whole"));
   return guarded(checkpoint.native(), [&]() -> Result<PricedNetwork> {
     torch::serialize::InputArchive archive;
     std::istringstream in(std::move(bytes));
@@ -674,6 +678,11 @@ Result<PricedNetwork> priced_network(const std::filesystem::path& checkpoint, co
       return fail(ErrorKind::kMismatch, "the checkpoint is of another policy, or of another version of this program",
                   checkpoint.native(), "freeze it with what it was made with");
     }
+    torch::Tensor replay;
+    if (archive.try_read("replay", replay)) {
+      return fail(ErrorKind::kUsage, "this run is not finished: what it holds so far is no policy yet",
+                  checkpoint.native(), "go on with train --resume, or freeze without another price");
+    }
     std::memcpy(static_cast<void*>(&counters), counted.data(), sizeof counters);
     std::vector<float> flat(layout.total);
     std::memcpy(flat.data(), average.data(), average.size());
@@ -685,7 +694,7 @@ Result<PricedNetwork> priced_network(const std::filesystem::path& checkpoint, co
 
 Status Dqn::resume(const std::filesystem::path& path) {
   Impl& self = *impl_;
-  REINS_ASSIGN(std::string bytes, read_checkpoint(path));
+  REINS_ASSIGN(std::string bytes, read_checkpoint(path, "start anew without --resume"));
   return guarded(path.native(), [&]() -> Status {
     torch::serialize::InputArchive archive;
     std::istringstream in(std::move(bytes));

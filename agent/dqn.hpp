@@ -115,7 +115,7 @@ void adam_step(std::span<float> params, std::span<const float> grads, std::span<
                std::int64_t step, double learning_rate) noexcept;
 
 struct LearnStats {
-  double loss = 0;       ///< mean over the batch of the heads' Huber losses
+  double loss = 0;       ///< mean over the batch of the heads' Huber losses, the penalty's times its weight
   double td_error = 0;   ///< mean absolute, of the last head
   double grad_norm = 0;  ///< before clipping
   double value = 0;      ///< mean of the last head at the actions taken
@@ -124,7 +124,8 @@ struct LearnStats {
 /// The learner. Threads: one instance, one thread; libtorch is held to one thread by make().
 class Dqn {
  public:
-  /// `reach`: see policies::PolicyNetwork. Errors: unsupported (widths), internal (libtorch).
+  /// `reach`: see policies::PolicyNetwork. Errors: unsupported (widths), usage (differential with penalty_weight),
+  /// internal (libtorch).
   static Result<std::unique_ptr<Dqn>> make(const DqnConfig& config, std::size_t features,
                                            const policies::ActionSpace& space, const policies::ReachTable& reach = {});
   ~Dqn();
@@ -177,8 +178,8 @@ struct PricedNetwork {
   std::int64_t steps = 0;
 };
 /// The same with its penalties counted `penalty_scale` times: what was learnt apart can be given another price. Shape
-/// and reach: those of the run's policy. Errors: those of reading; garbled (cut, damaged); mismatch (another shape; a
-/// run that learnt both together).
+/// and reach: those of the run's policy. Errors: those of reading; garbled (cut, damaged); usage (a run that is not
+/// finished); mismatch (another shape; a run that learnt both together).
 Result<PricedNetwork> priced_network(const std::filesystem::path& checkpoint, const policies::NetworkShape& shape,
                                      const policies::ReachTable& reach, double penalty_scale);
 

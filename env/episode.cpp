@@ -210,7 +210,8 @@ double last_deadline_s(const data::Trace& trace) noexcept {
     if (goals.latency_s) last_s = std::max(last_s, row.time_s + *goals.latency_s);
   }
   const double first_s = trace.rows.empty() ? 0 : trace.rows.front().time_s;
-  return std::min(last_s, trace.end_s + std::max(0.0, trace.end_s - first_s));
+  constexpr double kShortest_s = 60;  // even a trace of one moment is worth that
+  return std::min(last_s, trace.end_s + std::max(kShortest_s, trace.end_s - first_s));
 }
 
 EpisodeResult run_episode(Episode& episode, policies::Policy& policy, const data::Trace& trace,

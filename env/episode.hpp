@@ -146,7 +146,8 @@ class Episode final : public TraceRun {
 };
 
 /// When the last deadline of a trace has passed, or its end where that is later; at most as long behind its end as it
-/// is long. The same for every policy, and no policy saves energy by leaving undone what could still be in time.
+/// is long, or a minute. The same for every policy, and within that no policy saves energy by leaving undone what could
+/// still be in time.
 double last_deadline_s(const data::Trace& trace) noexcept;
 
 /// Runs a policy through a whole episode, up to last_deadline_s().

@@ -84,7 +84,7 @@ std::vector<StaticSetting> governor_settings(const boards::Board& board) {
     if (!big.valid() || board.clusters[c].capacity > board.clusters[big.index()].capacity) big = id;
   }
   std::vector<StaticSetting> settings;
-  if (!little.valid() || board.tick_s <= 0) return settings;
+  if (board.tick_s <= 0) return settings;
   using boards::Governor;
   for (const Governor governor : {Governor::kPerformance, Governor::kPowersave, Governor::kOndemand,
                                   Governor::kConservative, Governor::kSchedutil}) {
@@ -98,6 +98,7 @@ std::vector<StaticSetting> governor_settings(const boards::Board& board) {
       setting.name = std::string(boards::name_of(governor)) + "/" + std::string(placement);
       settings.push_back(setting);
     };
+    if (!little.valid()) break;
     if (little != big) {
       add("all-little", little, false);
       add("all-big", big, false);

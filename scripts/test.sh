@@ -73,6 +73,9 @@ count() {
   passed=$((passed + of_all - of_failed - of_skipped))
   local named
   named=$(grep -oE '<testcase name="[^"]*".* status="(notrun|disabled)"' "$report" | sed 's/^<testcase name="//; s/".*//' || true)
+  if (($(grep -c . <<<"$named" || true) != of_skipped)); then
+    broken+=("$of_skipped tests skipped in build/$preset, and not all are named in its report")
+  fi
   if [[ -n "$named" ]]; then
     echo "skipped in build/$preset:"
     sed 's/^/  /' <<<"$named"

@@ -129,6 +129,8 @@ TEST(DqnLearning, RarePenaltiesHideLessOfTheRestWhereTheyAreLearntApart) {
     config.epsilon_steps = 15'000;
     config.epsilon_end = 0.1;
     config.huber = 30;
+    config.differential = false;
+    config.gamma = 0.5;
     config.penalty_weight = penalty_weight;
     auto dqn = Dqn::make(config, 4, problem.action_space());
     EXPECT_OK(dqn);

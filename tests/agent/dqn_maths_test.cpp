@@ -223,6 +223,7 @@ TEST_P(DqnParts, LearnNothingThatTheFrozenNetworkDoesNotHold) {
   config.learn_start = 32;
   config.batch = 32;
   config.penalty_weight = GetParam();
+  config.differential = GetParam() == 0;
   auto dqn = Dqn::make(config, 2, space, any_reach(2));
   ASSERT_OK(dqn);
   Rng rng(2);
@@ -278,6 +279,13 @@ TEST(Dqn, TheAveragedNetworkIsTheMeanOfTheWeightsUntilItsRateTakesOver) {
     }
     EXPECT_GT(moved, 0.01) << "the last weights are not the mean";
   }
+}
+
+TEST(Dqn, RefusesOneRewardRateForTwoParts) {
+  DqnConfig config;
+  config.penalty_weight = 1;
+  EXPECT_THAT(Dqn::make(config, 2, toy_space({4, 6}, 3)),
+              IsError(ErrorKind::kUsage, HasSubstr("differential with penalty_weight")));
 }
 
 TEST(Dqn, RefusesStepsThatMakeNoSense) {

@@ -23,6 +23,7 @@ class DqnResume : public ::testing::Test {
     config_.replay_capacity = 1000;  // overwritten by then, so the ring's place matters
     config_.normalise_reward = true;
     config_.penalty_weight = 0.3;
+    config_.differential = false;
   }
   void TearDown() override { std::filesystem::remove(path_); }
 
@@ -143,6 +144,11 @@ TEST_F(DqnResume, GivesThePenaltyAnotherPrice) {
   }
   EXPECT_GT(penalty, 0.1) << "it has learnt some";
   EXPECT_EQ(without[policies::LayerName::kTrunk1], learnt[policies::LayerName::kTrunk1]);
+
+  const auto begun = make();
+  ASSERT_OK(begun->save(path_));
+  EXPECT_THAT(priced_network(path_, learnt.shape, learnt.reach, 1),
+              IsError(ErrorKind::kUsage, HasSubstr("not finished")));
 
   policies::NetworkShape wider = learnt.shape;
   wider.head += 32;

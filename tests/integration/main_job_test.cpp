@@ -176,18 +176,21 @@ TEST_F(MainJob, SaysInOneLineWhatIsWrong) {
 TEST_F(MainJob, AnInterruptedTrainingSaysSoAndGoesOn) {
   const std::string run = at("interrupted");
   const std::vector<std::string> words = {
-      std::string(REINS_BINARY_DIR) + "/bin/reins", "train", "--board", "odroid-xu3", "--steps", "20000", "--out", run};
+      std::string(REINS_BINARY_DIR) + "/bin/reins", "train", "--board", "odroid-xu3", "--steps", "6000", "--out", run};
   {
     Process training(words);
     const auto log = fs::path(run) / "log.csv";
     for (int i = 0; i < 6000 && !fs::exists(log); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSERT_TRUE(fs::exists(log)) << training.text;
     training.signal(SIGINT);
     EXPECT_EQ(training.code(), 1) << training.text;
-    EXPECT_THAT(training.text, AllOf(HasSubstr("training was interrupted at step"), HasSubstr("of 20000"),
+    EXPECT_THAT(training.text, AllOf(HasSubstr("training was interrupted at step"), HasSubstr("of 6000"),
                                      HasSubstr("go on with --resume")));
     EXPECT_THAT(training.text, Not(HasSubstr("trained on")));
   }
-  EXPECT_TRUE(fs::exists(fs::path(run) / "checkpoint.pt"));
+  const Ran resumed = reins("train --board odroid-xu3 --steps 6000 --resume --out " + run);
+  EXPECT_EQ(resumed.code, 0) << resumed.output;
+  EXPECT_THAT(resumed.output, HasSubstr("trained on"));
 }
 
 TEST_F(MainJob, RefusesACutOrForeignPolicy) {

@@ -30,6 +30,8 @@ TEST(GovernorSettings, OfAGpuAreItsOwn) {
   const std::vector<std::string> names = names_of(settings);
   EXPECT_THAT(names, ::testing::IsSupersetOf({"schedutil/all-cores", "simple_ondemand/big", "nvhost_podgov/big"}));
   EXPECT_EQ(names.size(), 7U) << "one cluster of processors is left";
+  board.clusters[0].kind = boards::UnitKind::kGpu;
+  EXPECT_EQ(governor_settings(board).size(), 4U) << "no processors at all: two governors on two GPUs";
   EXPECT_EQ(settings.back().action.mapping, MappingId(2)) << "the whole GPU";
   EXPECT_EQ(settings.back().action.gpu_governor, boards::GpuGovernor::kNvhostPodgov);
   EXPECT_EQ(settings.back().action.governor, boards::Governor::kSchedutil) << "of the processors";
