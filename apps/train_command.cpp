@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/live.hpp"
 #include "apps/progress.hpp"
@@ -31,8 +32,7 @@ struct TrainOptions {
 
 struct FreezeOptions {
   std::string run, out, header;
-  double w_miss = 0;
-  bool priced = false;
+  std::optional<double> w_miss;
   JsonOption json;
 };
 
@@ -171,8 +171,7 @@ Status freeze(const FreezeOptions& options) {
   REINS_TRY(check_writable(options.out));
   REINS_TRY(check_writable(options.header));
   REINS_TRY(check_writable(options.json.file));
-  REINS_ASSIGN(const policies::PolicyFile file,
-               training::freeze(options.run, {}, options.priced ? std::optional(options.w_miss) : std::nullopt));
+  REINS_ASSIGN(const policies::PolicyFile file, training::freeze(options.run, {}, options.w_miss));
   REINS_TRY(policies::write_policy(file, options.out));
   if (!options.header.empty()) REINS_TRY(write_file_atomic(options.header, policies::c_header(file)));
   std::error_code error;
@@ -236,16 +235,15 @@ void register_freeze(CLI::App& app, int& exit_code) {
   command->add_option("--run", options->run, "folder that 'reins train' wrote")->required();
   command->add_option("--out", options->out, "policy file to write")->required();
   command->add_option("--c-header", options->header, "also write the policy as one C99 header");
-  auto* price = command
-                    ->add_option("--w-miss", options->w_miss,
-                                 "another price of a missed request than it was trained with (the configuration's "
-                                 "w_miss): lower saves more energy, higher misses less; no training anew. Takes the "
-                                 "weights at the end of the run, not those that validated best")
-                    ->check(within(0, 1000));
+  command
+      ->add_option("--w-miss", options->w_miss,
+                   "another price of a missed request than it was trained with (the configuration's "
+                   "w_miss): lower saves more energy, higher misses less; no training anew. Takes the "
+                   "weights at the end of the run, not those that validated best")
+      ->check(within(0, 1000));
   add_json_option(*command, options->json);
   command->footer("Example:\n  reins freeze --run run1 --out xu3.policy");
-  command->callback([options, price, &exit_code] {
-    options->priced = price->count() > 0;
+  command->callback([options, &exit_code] {
     const Status status = freeze(*options);
     if (!status.has_value()) exit_code = report(status.error());
   });

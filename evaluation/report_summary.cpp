@@ -64,9 +64,7 @@ SummaryRow summarise(const std::vector<CellResult>& cells, const std::vector<std
 
 bool is_main(RowKind kind, std::string_view name) noexcept {
   if (kind != RowKind::kStatic) return true;
-  for (const auto governor : {boards::GpuGovernor::kSimpleOndemand, boards::GpuGovernor::kNvhostPodgov}) {
-    if (name.starts_with(boards::name_of(governor)) && name.ends_with(" full")) return true;
-  }
+  if (boards::gpu_governor_named(name.substr(0, name.find('/'))).has_value()) return name.ends_with(" full");
   return name.ends_with("/kernel-like full") || name.ends_with("/all-cores full");
 }
 
