@@ -288,7 +288,7 @@ Result<int> board(const Options& options) {
     return fail(ErrorKind::kUsage, "writes what was found on this machine, and a named board has its file already",
                 "--write", "leave out --board, or copy that board's file");
   }
-  REINS_TRY(check_writable(options.write));
+  REINS_TRY(check_output(options.write));
   Survey survey;
   if (options.board == "host") {
     REINS_ASSIGN(survey.board, sensors::discover_board(options.root));

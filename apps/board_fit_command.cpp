@@ -197,8 +197,8 @@ Status fit(const FitCommand& options, const std::string& command_line) {
   REINS_ASSIGN(const evaluation::RowOptions row_choice, row_options(options, table));
   REINS_ASSIGN(const evaluation::MeasuredRows rows, evaluation::read_rows(table, base, row_choice));
   REINS_ASSIGN(const evaluation::Split split, evaluation::hold_out(base, rows, options.hold_out));
-  REINS_TRY(check_writable(options.out));
-  REINS_TRY(check_writable(options.json.file));
+  REINS_TRY(check_output(options.out));
+  REINS_TRY(check_output(options.json.file));
   REINS_ASSIGN(const evaluation::BoardFit fitted,
                evaluation::fit_board(base, split.fitted, {.keep_voltages = options.keep_voltages}));
   const bool held = !split.held_out.rows.empty();

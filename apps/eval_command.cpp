@@ -230,8 +230,8 @@ Status eval(const EvalOptions& options) {
                   "name each --policy once");
     }
   }
-  REINS_TRY(check_writable(options.report));
-  REINS_TRY(check_writable(options.json.file));
+  REINS_TRY(check_output(options.report));
+  REINS_TRY(check_output(options.json.file));
   REINS_ASSIGN(const auto bench, make_workbench(options.workbench));
   const env::World world = bench->world();
   evaluation::CompareConfig config;

@@ -1,10 +1,6 @@
 #include "apps/wiring.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -87,24 +83,7 @@ Result<inference::NetworkFacts> read_facts(const fs::path& network) {
   return file.network().facts;
 }
 
-Status check_writable(const fs::path& file) {
-  if (file.empty()) return {};
-  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-  std::error_code error;
-  fs::create_directories(folder, error);
-  constexpr std::string_view kElsewhere = "choose a folder that this user may write";
-  if (error) return fail(from_errno(error.value(), "cannot make the folder of this file", file.native(), kElsewhere));
-  if (fs::is_directory(file, error)) {
-    return fail(ErrorKind::kUsage, "this is a folder, a file is wanted", file.native(), "name a file in it");
-  }
-  // Tried, as access() says yes to root in folders that take no file.
-  const std::string probe = file.native() + ".tmp." + std::to_string(::getpid());
-  const int fd = ::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return fail(from_errno(errno, "cannot write this file", file.native(), kElsewhere));
-  ::close(fd);
-  ::unlink(probe.c_str());
-  return {};
-}
+Status check_output(const fs::path& file) { return file.empty() ? Status{} : check_writable(file); }
 
 void add_board_option(CLI::App& command, std::string& board, HostBoard host) {
   const bool offered = host == HostBoard::kOffered;

@@ -41,9 +41,8 @@ Status check_root(const std::string& root);
 /// The facts of a network file. Errors: those of NetworkFile::open.
 Result<inference::NetworkFacts> read_facts(const std::filesystem::path& network);
 
-/// Makes the folder of a file that is to be written at the end of long work, and says at once where that cannot be. An
-/// empty path is fine.
-Status check_writable(const std::filesystem::path& file);
+/// check_writable() of a file that is to be written at the end of long work; an empty path is fine.
+Status check_output(const std::filesystem::path& file);
 
 /// A board with a network on it. Empty paths: the shipped network; the answers beside it; a profile taken on the
 /// emulated board.

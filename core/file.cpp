@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <system_error>
+#include <utility>
 
 namespace reins {
 namespace {
@@ -19,13 +20,39 @@ class Fd {
   ~Fd() {
     if (fd_ >= 0) ::close(fd_);
   }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   int get() const noexcept { return fd_; }
 
  private:
   int fd_;
 };
+
+struct Temporary {
+  std::string name;
+  Fd fd;
+};
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+}
+
+// The file that is to be renamed to `path`, empty, in its folder.
+Result<Temporary> open_temporary(const std::filesystem::path& path) {
+  constexpr std::string_view kElsewhere = "choose a folder that this user may write";
+  std::error_code code;
+  std::filesystem::create_directories(folder_of(path), code);
+  if (code) return fail(from_errno(code.value(), "cannot make the folder of this file", path.native(), kElsewhere));
+  if (std::filesystem::is_directory(path, code)) {
+    return fail(ErrorKind::kUsage, "this is a folder, a file is wanted", path.native(), "name a file in it");
+  }
+  std::string name = path.native() + ".tmp." + std::to_string(::getpid());
+  // Exclusively, after a remnant is out of the way: in a folder that others may write, a link of that name is not
+  // followed.
+  ::unlink(name.c_str());
+  Fd fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (fd.get() < 0) return fail(from_errno(errno, "cannot write this file", path.native(), kElsewhere));
+  return Temporary{std::move(name), std::move(fd)};
+}
 
 }  // namespace
 
@@ -50,42 +77,29 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
   }
 }
 
+Status check_writable(const std::filesystem::path& path) {
+  REINS_ASSIGN(const Temporary temporary, open_temporary(path));
+  ::unlink(temporary.name.c_str());
+  return {};
+}
+
 Status write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {
-  const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  std::error_code code;
-  std::filesystem::create_directories(parent, code);
-  if (code) return fail(from_errno(code.value(), "cannot make folder", parent.native()));
-  const std::string temporary = path.native() + ".tmp." + std::to_string(::getpid());
-  {
-    // Exclusively, after a remnant is out of the way: in a folder that others may write, a link of that name is not
-    // followed.
-    ::unlink(temporary.c_str());
-    const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (fd.get() < 0)
-      return fail(from_errno(errno, "cannot write file", path.native(), "check the folder and its permissions"));
-    std::size_t done = 0;
-    while (done < bytes.size()) {
-      const ssize_t n = ::write(fd.get(), bytes.data() + done, bytes.size() - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) {
-        const int cause = errno;
-        ::unlink(temporary.c_str());
-        return fail(from_errno(cause, "cannot write file", path.native()));
-      }
-      done += static_cast<std::size_t>(n);
-    }
-    if (::fsync(fd.get()) != 0) {
-      const int cause = errno;
-      ::unlink(temporary.c_str());
-      return fail(from_errno(cause, "cannot sync file", path.native()));
-    }
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+  REINS_ASSIGN(const Temporary temporary, open_temporary(path));
+  const auto give_up = [&](std::string_view what) {
     const int cause = errno;
-    ::unlink(temporary.c_str());
-    return fail(from_errno(cause, "cannot put file in place", path.native()));
+    ::unlink(temporary.name.c_str());
+    return fail(from_errno(cause, what, path.native()));
+  };
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::write(temporary.fd.get(), bytes.data() + done, bytes.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return give_up("cannot write file");
+    done += static_cast<std::size_t>(n);
   }
-  const Fd dir(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (::fsync(temporary.fd.get()) != 0) return give_up("cannot sync file");
+  if (::rename(temporary.name.c_str(), path.c_str()) != 0) return give_up("cannot put file in place");
+  const Fd dir(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (dir.get() >= 0) ::fsync(dir.get());
   return {};
 }

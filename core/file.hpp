@@ -17,6 +17,10 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
 /// at any moment, `path` is the old file or the new one. Makes the parent folder where it is missing.
 Status write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
+/// Whether write_file_atomic() could write `path`, found by making its temporary file: access() says yes to root in
+/// folders that take no file. Makes the parent folder where it is missing. Errors: as there, and kUsage for a folder.
+Status check_writable(const std::filesystem::path& path);
+
 /// CRC-32 (IEEE 802.3, reflected, as in zlib).
 std::uint32_t crc32(std::string_view bytes) noexcept;
 

@@ -51,6 +51,21 @@ TEST(File, AFailedWriteKeepsTheOldFileAndLeavesNothingBeside) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(tree.root()), {}), 1);
 }
 
+TEST(File, WhetherItCanBeWrittenIsFoundWithoutTouchingIt) {
+  SysTree tree;
+  const auto path = tree.path("new/file");
+  tree.put("new/file.tmp." + std::to_string(::getpid()), "remnant of a process of this number");
+  ASSERT_OK(check_writable(path));
+  EXPECT_TRUE(std::filesystem::is_empty(path.parent_path())) << "the remnant is cleared, nothing is made";
+  tree.put("new/file", "old");
+  ASSERT_OK(check_writable(path));
+  EXPECT_EQ(tree.read("new/file"), "old");
+  EXPECT_THAT(check_writable(path.parent_path()), IsError(ErrorKind::kUsage, HasSubstr("name a file in it")));
+  const auto nowhere = check_writable("/proc/no-such-place/file");
+  ASSERT_FALSE(nowhere.has_value());
+  EXPECT_THAT(nowhere.error().line(), HasSubstr("choose a folder"));
+}
+
 TEST(File, AKillAtAnyMomentLeavesAWholeFile) {
   SysTree tree;
   const auto path = tree.path("state");
