@@ -394,19 +394,22 @@ struct PowerFit {
   LeastSquares fit;
 };
 
-LeastSquares solve(const PowerProblem& problem, const boards::Board& base, std::vector<Parameter> parameters,
-                   Unidentified unidentified = Unidentified::kPrior) {
+/// Schwarz's criterion: the lower, the better.
+double information(const LeastSquares& fit) {
+  const auto n = static_cast<double>(fit.residuals);
+  return n * std::log(std::max(fit.cost, 1e-30) / n) + static_cast<double>(fit.fitted) * std::log(n);
+}
+
+LeastSquares solve(const PowerProblem& problem, const boards::Board& base, std::vector<Parameter> parameters) {
   boards::Board board = base;
-  return least_squares(
-      std::move(parameters), problem.rows.size(),
-      [&](std::span<const double> values, std::span<double> out) {
-        problem.apply(board, values);
-        for (std::size_t r = 0; r < problem.rows.size(); ++r) {
-          const PowerRow& at = problem.rows[r];
-          out[r] = log_ratio(power_of(board, problem.scopes[at.scope], at), *at.row->power_w);
-        }
-      },
-      unidentified);
+  return least_squares(std::move(parameters), problem.rows.size(),
+                       [&](std::span<const double> values, std::span<double> out) {
+                         problem.apply(board, values);
+                         for (std::size_t r = 0; r < problem.rows.size(); ++r) {
+                           const PowerRow& at = problem.rows[r];
+                           out[r] = log_ratio(power_of(board, problem.scopes[at.scope], at), *at.row->power_w);
+                         }
+                       });
 }
 
 PowerFit fit_power(const boards::Board& base, std::vector<PowerRow> rows, std::vector<Scope> scopes,
@@ -425,20 +428,17 @@ PowerFit fit_power(const boards::Board& base, std::vector<PowerRow> rows, std::v
     result.fit = solve(problem, base, parameters);
     return result;
   }
-  // The knee has local minima between operating points: several starts, the best by its cost.
-  bool any = false;
-  double least = 0;
-  std::vector<Parameter> best;
+  // The shape stays while others go back to their priors: it has no prior of its own, and the caller weighs all of it
+  // against the board's V(f). The knee has local minima between operating points: several starts, the best at the end.
+  for (const PowerProblem::Bend& one : problem.bends) parameters[one.lowest].kept = parameters[one.knee].kept = true;
   for (const double knee : {0.05, 0.25, 0.45, 0.6, 0.7, 0.8}) {
     for (const PowerProblem::Bend& one : problem.bends) {
       parameters[one.knee].start = knee;
       parameters[one.lowest].start = share_of(0.85);
     }
-    const LeastSquares fit = solve(problem, base, parameters, Unidentified::kFitted);
-    if (!any || fit.cost < least) best = parameters, least = fit.cost;
-    any = true;
+    LeastSquares fit = solve(problem, base, parameters);
+    if (result.fit.residuals == 0 || information(fit) < information(result.fit)) result.fit = std::move(fit);
   }
-  result.fit = solve(problem, base, best);
   return result;
 }
 
@@ -642,16 +642,11 @@ Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& opt
     shapes[c] = !options.keep_voltages && !has_voltage[c] && opps[c].size() >= kVoltageFreqs;
     any_shape = any_shape || shapes[c];
   }
-  const std::size_t count = rows.size();
   PowerFit power = fit_power(base, rows, scopes, std::vector<bool>(base.clusters.size(), false), fit.known_workload);
   if (any_shape) {
     PowerFit bent = fit_power(base, rows, scopes, shapes, fit.known_workload);
-    // Akaike and Bayes agree on less; 10 in BIC is "very strong".
-    const auto bic = [&](const PowerFit& one) {
-      const auto n = static_cast<double>(count);
-      return n * std::log(std::max(one.fit.cost, 1e-30) / n) + static_cast<double>(one.fit.fitted) * std::log(n);
-    };
-    if (bic(bent) < bic(power) - 10) power = std::move(bent);
+    // Akaike and Bayes agree on less; 10 is "very strong".
+    if (information(bent.fit) < information(power.fit) - 10) power = std::move(bent);
   }
   std::vector<double> values;
   for (const Estimate& estimate : power.fit.estimates) values.push_back(estimate.value);

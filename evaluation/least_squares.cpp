@@ -186,8 +186,7 @@ double student_t95(std::size_t degrees_of_freedom) noexcept {
          (79 * z9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * z) / (92160 * n * n * n * n);
 }
 
-LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residuals, const ResidualFunction& function,
-                           Unidentified unidentified) {
+LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residuals, const ResidualFunction& function) {
   LeastSquares result;
   result.residuals = residuals;
   result.estimates.resize(parameters.size());
@@ -211,14 +210,14 @@ LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residu
     for (std::size_t i = 0; i < free.size(); ++i) {
       const Parameter& parameter = parameters[free[i]];
       badness[i] = widths[i] / std::max({values[free[i]], parameter.prior, parameter.scale});
-      worst = std::max(worst, badness[i]);
+      if (!parameter.kept) worst = std::max(worst, badness[i]);
     }
     std::size_t out = free.size();
     for (std::size_t i = 0; i < free.size(); ++i) {
-      if (badness[i] <= 1 || badness[i] < 0.1 * worst) continue;
+      if (parameters[free[i]].kept || badness[i] <= 1 || badness[i] < 0.1 * worst) continue;
       if (out == free.size() || parameters[free[i]].tier >= parameters[free[out]].tier) out = i;
     }
-    if (out == free.size() || unidentified == Unidentified::kFitted) break;
+    if (out == free.size()) break;
     parameters[free[out]].held = true;
     values[free[out]] = parameters[free[out]].prior;
     // The rest may have gone far along a direction that the data do not know.

@@ -23,6 +23,7 @@ struct Parameter {
   double scale = 0;   ///< a value at which it matters, for priors and estimates of 0; above 0
   bool held = false;  ///< not fitted: the prior
   int tier = 0;       ///< the higher, the sooner it goes back to its prior
+  bool kept = false;  ///< never goes back: whoever asks compares with a fit without it
 };
 
 enum class Standing : std::uint8_t {
@@ -48,9 +49,6 @@ struct LeastSquares {
 /// Writes one residual for each row: a relative error, log(model / measured).
 using ResidualFunction = std::function<void(std::span<const double> values, std::span<double> residuals)>;
 
-/// What becomes of a parameter that the data cannot identify.
-enum class Unidentified : std::uint8_t { kPrior, kFitted };
-
 /// Fits. A parameter is identified where the half-width of its 95 % interval (Student's t, first order, from the
 /// Jacobian at the solution) is no more than the larger of its value, its prior and its scale; while one is not,
 /// the worst is put back to its prior and the rest fitted again. Among equally bad ones (parameters that only appear
@@ -58,8 +56,7 @@ enum class Unidentified : std::uint8_t { kPrior, kFitted };
 /// robust standard deviations are down-weighted (Huber). The interval takes the residuals for independent: where the
 /// model is off by more than noise, it is too narrow. With no more rows than parameters a relative error of 5 % is
 /// assumed.
-LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residuals, const ResidualFunction& function,
-                           Unidentified unidentified = Unidentified::kPrior);
+LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residuals, const ResidualFunction& function);
 
 /// Two-sided 95 % quantile of Student's t.
 double student_t95(std::size_t degrees_of_freedom) noexcept;
