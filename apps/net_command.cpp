@@ -11,6 +11,7 @@
 #include "inference/answers.hpp"
 #include "inference/engines.hpp"
 #include "inference/network_file.hpp"
+#include "inference/worker_team.hpp"
 #ifdef REINS_TRAINING
 #include "training/net_compare.hpp"
 #include "training/net_trainer.hpp"
@@ -56,6 +57,8 @@ json facts_json(const inference::NetworkFile& file, bool with_layers) {
                   {"macs", level.macs},
                   {"bytes", level.bytes},
                   {"parameters", level.parameters},
+                  {"peak_activation_bytes",
+                   network.architecture.peak_activation_bytes_of_level(static_cast<std::int64_t>(levels.size()))},
                   {"accuracy", level.accuracy}};
     if (with_layers) {
       for (const LayerCost& layer : level.layers) {
@@ -91,12 +94,14 @@ Status info(const InfoOptions& options) {
               file.weight_type() == inference::WeightType::kFloat16 ? "float16" : "float32",
               static_cast<double>(file.file_bytes()) / 1e6, network.facts.fingerprint.c_str());
   std::printf("accuracies on the test images of %s\n\n", network.dataset_title.c_str());
-  std::printf("%5s %10s %12s %10s %10s\n", "level", "MMACs", "parameters", "KiB", "accuracy");
+  std::printf("%5s %10s %12s %10s %10s %10s\n", "level", "MMACs", "parameters", "KiB", "peak KiB", "accuracy");
   for (std::size_t i = 0; i < network.facts.levels.size(); ++i) {
     const inference::LevelFacts& level = network.facts.levels[i];
-    std::printf("%5zu %10.3f %12.0f %10.1f %9.2f%%\n", i + 1, level.macs / 1e6, level.parameters, level.bytes / 1024,
-                100 * level.accuracy);
+    const double peak = network.architecture.peak_activation_bytes_of_level(static_cast<std::int64_t>(i));
+    std::printf("%5zu %10.3f %12.0f %10.1f %10.1f %9.2f%%\n", i + 1, level.macs / 1e6, level.parameters,
+                level.bytes / 1024, peak / 1024, 100 * level.accuracy);
   }
+  std::printf("\nKiB: touched by one inference, weights and activations; peak KiB: activations held at one time\n");
   if (options.layers) print_layers(network);
   if (!network.notes.empty()) std::printf("\n");
   for (const auto& [key, text] : network.notes) std::printf("%s: %s\n", key.c_str(), in_words(text).c_str());
@@ -121,7 +126,7 @@ void register_info(CLI::App& net, int& exit_code) {
 // ---- eval ----
 
 struct EvalOptions {
-  std::string network, dataset, data, record, engine = "auto";
+  std::string network, dataset, data, test_file, record, engine = "auto";
   int threads = 1;
   std::uint64_t seed = 1;
   std::size_t images = 0;
@@ -129,15 +134,23 @@ struct EvalOptions {
 };
 
 Status eval(const EvalOptions& options) {
-  REINS_TRY(check_writable(options.record));
-  REINS_TRY(check_writable(options.json.file));
+  REINS_TRY(check_output(options.record));
+  REINS_TRY(check_output(options.json.file));
   const fs::path path = network_of(options.network);
   REINS_ASSIGN(const auto engine, inference::open_engine(path, {.backend = options.engine}));
+  const int cores = inference::allowed_cpus();
+  if (options.threads > cores) {
+    return fail(ErrorKind::kUsage, "more threads than the " + std::to_string(cores) + " cores of this process",
+                "--threads", "give at most that many");
+  }
   REINS_TRY(engine->place({.threads = options.threads, .cpus = {}}));
   const inference::NetworkFacts& facts = engine->facts();
   const std::string dataset = options.dataset.empty() ? facts.dataset : options.dataset;
-  REINS_ASSIGN(data::ImageSet images, data::load_images(dataset, options.data, data::Split::kTest, options.seed));
-  if (images.name != facts.dataset) {
+  REINS_ASSIGN(data::ImageSet images, options.test_file.empty()
+                                          ? data::load_images(dataset, options.data, data::Split::kTest, options.seed)
+                                          : data::load_cifar10_records(options.test_file));
+  if (!images.verified) warn("no checksum vouches for these images: they are of no known copy, with no MD5SUMS beside");
+  if (options.test_file.empty() && images.name != facts.dataset) {
     warn("the network was made for '" + facts.dataset + "', these images are '" + images.name + "'");
   }
   if (options.images > 0 && options.images < images.size()) {
@@ -181,6 +194,11 @@ void register_eval(CLI::App& net, int& exit_code) {
       ->type_name("FILE");
   command->add_option("--dataset", options->dataset, "cifar10 or synthetic (default: what the network was made for)");
   command->add_option("--data", options->data, "folder of CIFAR-10's binary files")->type_name("DIR");
+  command
+      ->add_option("--test-file", options->test_file,
+                   "the records of this file of CIFAR-10's layout, however many, instead of the test images")
+      ->type_name("FILE")
+      ->excludes("--data");
   command->add_option("--record", options->record, "write each image's answers at every level to this file")
       ->type_name("FILE");
   command->add_option("--images", options->images, "only the first N test images (default: all)")
@@ -190,7 +208,8 @@ void register_eval(CLI::App& net, int& exit_code) {
   command->add_option("--threads", options->threads, "worker threads")->capture_default_str();
   command->add_option("--seed", options->seed, "of the synthetic images")->check(seed_range())->capture_default_str();
   add_json_option(*command, options->json);
-  command->footer("Example:\n  reins net eval --data cifar-10-batches-bin");
+  command->footer(
+      "Examples:\n  reins net eval --data cifar-10-batches-bin\n  reins net eval --test-file some_records.bin");
   command->callback([options, &exit_code] {
     const Status status = eval(*options);
     exit_code = status ? kOk : report(status.error());
@@ -336,7 +355,7 @@ Status compare(const CompareOptions& options) {
   training::NetCompareConfig config;
   REINS_ASSIGN(config.training, training_config(options.training));
   REINS_ASSIGN(config.rows, training::parse_net_rows(options.only));
-  REINS_TRY(check_writable(options.training.json.file));
+  REINS_TRY(check_output(options.training.json.file));
   Result<training::NetComparison> result = fail(ErrorKind::kInternal, "not run");
   {
     Progress progress("net compare");

@@ -1,7 +1,9 @@
 #include "data/cifar10.hpp"
 
+#include <algorithm>
 #include <array>
 #include <sstream>
+#include <utility>
 
 #include "core/file.hpp"
 
@@ -29,6 +31,7 @@ constexpr std::array<KnownFile, 6> kJpegCopy = {{{"data_batch_1.bin", "5a5142663
 
 struct Checked {
   std::size_t files = 0, jpeg_copy = 0, beside = 0;
+  std::pair<std::string, std::string> stranger;  // the last file of no known copy, and its sum
 };
 
 Status append_file(const std::filesystem::path& path, std::size_t first, std::size_t last, const Md5Sums& sums,
@@ -48,8 +51,11 @@ Status append_file(const std::filesystem::path& path, std::size_t first, std::si
   }
   const std::string sum = md5(*bytes);
   ++checked.files;
-  for (const KnownFile& known : kJpegCopy) {
-    if (known.file == name && known.md5 == sum) ++checked.jpeg_copy;
+  const auto known = [&](const KnownFile& k) { return k.file == name && k.md5 == sum; };
+  if (std::any_of(kJpegCopy.begin(), kJpegCopy.end(), known)) {
+    ++checked.jpeg_copy;
+  } else {
+    checked.stranger = {path.string(), sum};
   }
   if (const auto found = sums.find(name); found != sums.end()) {
     if (found->second != sum) {
@@ -116,6 +122,13 @@ Result<ImageSet> load_cifar10(const std::filesystem::path& folder, Split split) 
     }
   }
   const bool beside = checked.beside == checked.files;
+  if (!beside && checked.jpeg_copy > 0 && checked.jpeg_copy < checked.files) {
+    return fail(ErrorKind::kGarbled,
+                "its MD5 sum " + checked.stranger.second + " is not that of the copy which " +
+                    std::to_string(checked.jpeg_copy) + " of its " + std::to_string(checked.files) + " files are from",
+                checked.stranger.first, "fetch or unpack the files again");
+  }
+  images.verified = beside || checked.jpeg_copy == checked.files;
   if (checked.jpeg_copy == checked.files) {
     images.name = "cifar10-jpeg";
     images.title = "CIFAR-10 (JPEG-recompressed copy)";
@@ -127,6 +140,22 @@ Result<ImageSet> load_cifar10(const std::filesystem::path& folder, Split split) 
     images.provenance = beside ? "MD5 sums of the MD5SUMS file beside the data"
                                : "MD5 sums of no known copy, and no MD5SUMS file that names every file";
   }
+  return images;
+}
+
+Result<ImageSet> load_cifar10_records(const std::filesystem::path& file) {
+  REINS_ASSIGN(const std::string bytes, read_file(file));
+  if (bytes.empty() || bytes.size() % kRecord != 0) {
+    return fail(
+        ErrorKind::kGarbled,
+        "holds " + std::to_string(bytes.size()) + " bytes, no whole number of records of " + std::to_string(kRecord),
+        file.string(), "give a file of CIFAR-10's binary layout");
+  }
+  ImageSet images;
+  REINS_TRY(append_cifar10(images, bytes, 0, bytes.size() / kRecord, file.native()));
+  images.name = "cifar10";
+  images.title = "CIFAR-10 (" + file.filename().string() + ")";
+  images.provenance = "MD5 sum " + md5(bytes);
   return images;
 }
 

@@ -21,6 +21,7 @@ struct ImageSet {
   std::string name;        ///< what network files carry: "cifar10", "cifar10-jpeg", "synthetic"
   std::string title;       ///< what people read: "CIFAR-10 (JPEG-recompressed copy)"
   std::string provenance;  ///< which checksums the files matched, or the seed that drew them
+  bool verified = true;    ///< false where no checksum vouches for the pixels
   std::int64_t classes = 10;
   std::int64_t channels = 3;
   std::int64_t height = 32;
@@ -38,14 +39,19 @@ struct ImageSet {
 /// CIFAR-10's binary version (Krizhevsky 2009) from `folder`: data_batch_1..5.bin and test_batch.bin, 10,000 records of
 /// one label byte and 3 x 32 x 32 pixel bytes each. The first 45,000 training images are kTrain, the last 5,000
 /// kValidation. Only the files that the split needs are opened. Their MD5 sums are compared with those of copies that
-/// are known, and with a MD5SUMS file beside them; `provenance` says which of the two matched, or that neither did.
-/// Errors: not_found, denied; garbled (a wrong length, a label above 9, a sum other than MD5SUMS says).
+/// are known, and with a MD5SUMS file beside them; `provenance` says which of the two matched, or that neither did;
+/// `verified` is false then. Errors: not_found, denied; garbled (a wrong length, a label above 9, a sum other than
+/// MD5SUMS says, files of which some alone are those of a known copy).
 Result<ImageSet> load_cifar10(const std::filesystem::path& folder, Split split);
 
 /// Ten classes, five shapes x two textures, at random place, size, angle and colours, over clutter and noise. The same
 /// seed and split give the same bytes (on one C library: sines are its). `count` 0: 8,000 / 1,000 / 2,000 images by
 /// split.
 ImageSet make_synthetic(Split split, std::uint64_t seed, std::size_t count = 0);
+
+/// The records of one file of that layout, however many. Errors: not_found, denied; garbled (no whole record, or more
+/// than whole ones, a label above 9).
+Result<ImageSet> load_cifar10_records(const std::filesystem::path& file);
 
 /// `dataset` is "cifar10" (needs `folder`) or "synthetic" (needs `seed`). Errors: usage (another name, no folder), and
 /// as above.

@@ -1,5 +1,6 @@
 #include "inference/group_network.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -61,6 +62,17 @@ double GroupArchitecture::parameters_of_level(std::int64_t level_index) const no
   std::int64_t of_group = classes * features();
   for (std::size_t s = 0; s < stages.size(); ++s) of_group += stages[s].channels * (input_channels(s) * 9 + 1);
   return static_cast<double>((level_index + 1) * of_group + classes);
+}
+
+double GroupArchitecture::peak_activation_bytes_of_level(std::int64_t level_index) const noexcept {
+  const auto area = [this](std::size_t stage) { return size_at(stage) * size_at(stage); };
+  const std::int64_t groups_run = level_index + 1;
+  std::int64_t most = groups_run * features() + classes;
+  for (std::size_t s = 0; s < stages.size(); ++s) {
+    const std::int64_t inputs = (s == 0 ? 1 : groups_run) * input_channels(s) * area(s);
+    most = std::max(most, inputs + groups_run * stages[s].channels * area(s + 1));
+  }
+  return kFloatBytes * static_cast<double>(most);
 }
 
 std::vector<LayerCost> GroupArchitecture::layers_of_level(std::int64_t level_index) const {

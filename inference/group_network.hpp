@@ -40,6 +40,9 @@ struct GroupArchitecture {
   /// Numbers that one group hands to the classifier, in [C, H, W] order.
   std::int64_t features() const noexcept;
   double parameters_of_level(std::int64_t level_index) const noexcept;
+  /// Most bytes of one image's float32 activations that are needed at one time: inputs and outputs of the stage for
+  /// which they are largest, of all groups of the level, as the engines run stage by stage.
+  double peak_activation_bytes_of_level(std::int64_t level_index) const noexcept;
   /// Layers of levels 0..level_index, one entry per group and stage and one per group's share of the classifier;
   /// float32.
   std::vector<LayerCost> layers_of_level(std::int64_t level_index) const;

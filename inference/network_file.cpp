@@ -39,6 +39,16 @@ void put(std::string& bytes, std::size_t offset, T value) {
   std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 
+bool all_finite(const char* data, std::size_t count, WeightType type) {
+  const std::string_view bytes(data, count * bytes_of(type));
+  for (std::size_t i = 0; i < count; ++i) {
+    const float value = type == WeightType::kFloat32 ? read_at<float>(bytes, i * sizeof(float))
+                                                     : from_half(read_at<std::uint16_t>(bytes, i * 2));
+    if (!std::isfinite(value)) return false;
+  }
+  return true;
+}
+
 struct Named {
   std::string name;
   const Tensor* tensor;
@@ -335,6 +345,9 @@ Status NetworkFile::parse(std::string_view metadata, std::string_view where) {
     }
     if (tensor.offset % kTensorAlignment != 0 || count * bytes_of(type_) > room - tensor.offset) {
       return garbled("a tensor lies outside the file or off its alignment");
+    }
+    if (!all_finite(mapping_->data + mapping_->first_tensor + tensor.offset, static_cast<std::size_t>(count), type_)) {
+      return garbled("the tensor " + tensor.name + " holds a value that is no finite number");
     }
     tensors_.push_back(std::move(tensor));
   }

@@ -34,7 +34,7 @@ Status write_network(const std::filesystem::path& path, const DynamicNetwork& ne
 class NetworkFile {
  public:
   /// Errors: not_found, denied; garbled (no network file, cut short, changed: checksum, metadata that do not fit each
-  /// other); mismatch (another schema or an unknown family).
+  /// other, a weight that is no finite number); mismatch (another schema or an unknown family).
   static Result<NetworkFile> open(const std::filesystem::path& path);
   /// The same of a copy of `bytes`; `where` names them in errors.
   static Result<NetworkFile> from_bytes(std::string_view bytes, std::string_view where);

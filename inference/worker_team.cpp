@@ -59,6 +59,13 @@ struct WorkerTeam::Worker {
   std::thread thread;
 };
 
+int allowed_cpus() noexcept {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  ::sched_getaffinity(0, sizeof set, &set);
+  return std::max(CPU_COUNT(&set), 1);
+}
+
 WorkerTeam::WorkerTeam() {
   CPU_ZERO(&allowed_);
   ::sched_getaffinity(0, sizeof allowed_, &allowed_);

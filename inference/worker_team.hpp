@@ -30,6 +30,9 @@ class SpinBarrier {
   std::atomic<std::uint32_t> generation_{0};
 };
 
+/// Cores that this process may run on. More threads than that only wait for each other.
+int allowed_cpus() noexcept;
+
 /// The calling thread is worker 0 and is pinned only while a run lasts; its affinity is put back. The others wait
 /// parked (a short spin, then a futex). Threads are made when first needed and kept; moving them costs a system call
 /// each and allocates nothing. One caller at a time.

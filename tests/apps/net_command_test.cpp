@@ -82,6 +82,38 @@ TEST_F(NetCommand, EvalRepeatsTheShippedAnswersOnTheSyntheticImages) {
   }
 }
 
+TEST_F(NetCommand, InfoTellsThePeakOfActivations) {
+  const Outcome made = reins({"net", "info", "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const auto levels = nlohmann::json::parse(made.out)["levels"];
+  // 24 maps of 16x16 in and 48 of 8x8 out, 4 bytes each, a group.
+  EXPECT_EQ(levels[0]["peak_activation_bytes"], 4 * (24 * 256 + 48 * 64));
+  EXPECT_EQ(levels[3]["peak_activation_bytes"], 4 * 4 * (24 * 256 + 48 * 64));
+  EXPECT_THAT(reins({"net", "info"}).out, AllOf(HasSubstr("peak KiB"), HasSubstr(" 144.0 ")));
+}
+
+TEST_F(NetCommand, EvalTakesTheRecordsOfAFile) {
+  std::string records(12 * 3073, '\x40');
+  for (std::size_t i = 0; i < 12; ++i) records[i * 3073] = static_cast<char>(i % 10);
+  const fs::path file = folder_ / "some.bin";
+  ASSERT_OK(write_file_atomic(file, records));
+  const Outcome made = reins({"net", "eval", "--test-file", file.string(), "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const auto document = nlohmann::json::parse(made.out);
+  EXPECT_EQ(document["images"], 12);
+  EXPECT_EQ(document["dataset_title"], "CIFAR-10 (some.bin)");
+  ASSERT_OK(write_file_atomic(file, records.substr(1)));
+  const Outcome cut = reins({"net", "eval", "--test-file", file.string()});
+  EXPECT_EQ(cut.code, 2);
+  EXPECT_THAT(cut.err, AllOf(HasSubstr("some.bin"), HasSubstr("no whole number of records")));
+}
+
+TEST_F(NetCommand, EvalRefusesMoreThreadsThanCores) {
+  const Outcome refused = reins({"net", "eval", "--threads", "64", "--test-file", "/dev/null"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("--threads"), HasSubstr("at most that many")));
+}
+
 TEST_F(NetCommand, SaysInOneLineWhatIsWrong) {
   Outcome outcome = reins({"net", "info", (folder_ / "absent.rnet").string()});
   EXPECT_EQ(outcome.code, 2);

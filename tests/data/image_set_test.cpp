@@ -8,6 +8,7 @@
 
 #include "core/file.hpp"
 #include "tests/support/matchers.hpp"
+#include "tests/support/run_program.hpp"
 
 namespace reins::data {
 namespace {
@@ -72,6 +73,52 @@ TEST_F(Cifar10Test, ComparesWithTheSumsBesideTheFiles) {
   EXPECT_THAT(test->provenance, HasSubstr("MD5SUMS file beside"));
   put("MD5SUMS", std::string(32, '0') + "  test_batch.bin\n");
   EXPECT_THAT(load_cifar10(folder_, Split::kTest), IsError(ErrorKind::kGarbled, HasSubstr("MD5SUMS")));
+}
+
+TEST_F(Cifar10Test, SaysWhereNoSumVouchesForThePixels) {
+  const std::string bytes = batch(0);
+  put("test_batch.bin", bytes);
+  EXPECT_FALSE(load_cifar10(folder_, Split::kTest)->verified);
+  put("MD5SUMS", md5(bytes) + "  test_batch.bin\n");
+  EXPECT_TRUE(load_cifar10(folder_, Split::kTest)->verified);
+}
+
+TEST_F(Cifar10Test, ReadsTheRecordsOfAnyFile) {
+  const std::string bytes = batch(3);
+  put("some.bin", bytes.substr(0, 3 * 3073));
+  const auto some = load_cifar10_records(folder_ / "some.bin");
+  ASSERT_OK(some);
+  EXPECT_EQ(some->labels, (std::vector<std::uint8_t>{3, 4, 5}));
+  EXPECT_EQ(some->pixels.size(), 3U * 3072U);
+  EXPECT_THAT(some->title, HasSubstr("some.bin"));
+  for (const std::size_t size : {0U, 3074U}) {
+    put("some.bin", bytes.substr(0, size));
+    EXPECT_THAT(load_cifar10_records(folder_ / "some.bin"), IsError(ErrorKind::kGarbled, HasSubstr("records of 3073")));
+  }
+  EXPECT_THAT(load_cifar10_records(folder_ / "none.bin"), IsError(ErrorKind::kNotFound, HasSubstr("none.bin")));
+}
+
+// A known copy with one file changed, and no MD5SUMS beside: the other four tell.
+TEST(KnownCopy, RefusesAFileThatIsNotOfTheCopyThatTheOthersAreFrom) {
+  const std::filesystem::path known = std::filesystem::path(REINS_SOURCE_DIR) / "../shared/data/cifar10";
+  if (!std::filesystem::exists(known / "unpack.sh")) GTEST_SKIP() << "the known copy is not at " << known;
+  const auto folder = std::filesystem::temp_directory_path() / ("reins-known-" + std::to_string(::getpid()));
+  const auto ran = reins::testing::run_program((known / "unpack.sh").string() + " " + folder.string() + " 2>&1");
+  if (ran.code != 0) {
+    std::filesystem::remove_all(folder);
+    GTEST_SKIP() << "the known copy cannot be unpacked here: " << ran.output;
+  }
+  const auto whole = load_cifar10(folder, Split::kTrain);
+  auto bytes = read_file(folder / "data_batch_3.bin");
+  ASSERT_OK(bytes);
+  (*bytes)[12345] = static_cast<char>((*bytes)[12345] ^ 1);
+  ASSERT_OK(write_file_atomic(folder / "data_batch_3.bin", *bytes));
+  const auto changed = load_cifar10(folder, Split::kTrain);
+  std::filesystem::remove_all(folder);
+  ASSERT_OK(whole);
+  EXPECT_TRUE(whole->verified);
+  EXPECT_EQ(whole->name, "cifar10-jpeg");
+  EXPECT_THAT(changed, IsError(ErrorKind::kGarbled, HasSubstr("data_batch_3.bin")));
 }
 
 TEST_F(Cifar10Test, RefusesWrongLengthsAndLabels) {

@@ -174,6 +174,27 @@ TEST_F(NetworkFileTest, RefusesMetadataThatDoNotFitEvenWithAGoodChecksum) {
   EXPECT_GT(refused, 100);
 }
 
+TEST_F(NetworkFileTest, RefusesAWeightThatIsNoNumberAndNamesItsTensor) {
+  for (const WeightType type : {WeightType::kFloat16, WeightType::kFloat32}) {
+    std::string bytes = encoded(type);
+    const auto good = opened(bytes);
+    ASSERT_OK(good);
+    // The first value of a tensor in the middle; that of group1.conv1.weight lies where the header says.
+    std::uint64_t first = 0;
+    std::memcpy(&first, bytes.data() + 40, sizeof first);
+    const auto* const begin = static_cast<const char*>(good->tensor_data("group1.conv1.weight"));
+    const auto* const tensor = static_cast<const char*>(good->tensor_data("group2.conv1.bias"));
+    const std::size_t at = static_cast<std::size_t>(first) + static_cast<std::size_t>(tensor - begin);
+    const std::uint16_t half = 0x7c00;  // infinity
+    const float nan = std::nanf("");
+    std::memcpy(bytes.data() + at, type == WeightType::kFloat16 ? static_cast<const void*>(&half) : &nan,
+                type == WeightType::kFloat16 ? sizeof half : sizeof nan);
+    const std::uint32_t sum = crc32(std::string_view(bytes).substr(16));
+    std::memcpy(bytes.data() + 12, &sum, sizeof sum);
+    EXPECT_THAT(opened(bytes), IsError(ErrorKind::kGarbled, HasSubstr("group2.conv1.bias")));
+  }
+}
+
 TEST_F(NetworkFileTest, RefusesAnotherSchema) {
   std::string bytes = encoded();
   bytes[8] = 9;
@@ -206,6 +227,9 @@ TEST(GroupArchitectureTest, CountsWhatTheDefaultNetworkCosts) {
   EXPECT_EQ(layers[4].macs, 10240);
   EXPECT_EQ(layers[0].bytes, 4.0 * (16 * 27 + 16 + 3 * 1024 + 16 * 256));
   EXPECT_EQ(a.parameters_of_level(0), 448 + 4640 + 18496 + 36928 + 10240 + 10);
+  // The second stage needs most: 16 maps of 16x16 in, 32 of 8x8 out; at four groups four times that.
+  EXPECT_EQ(a.peak_activation_bytes_of_level(0), 4 * (3 * 32 * 32 + 16 * 16 * 16));
+  EXPECT_EQ(a.peak_activation_bytes_of_level(3), 4 * 4 * (16 * 16 * 16 + 32 * 8 * 8));
   EXPECT_EQ(a.layers_of_level(3).size(), 20U);
 }
 
