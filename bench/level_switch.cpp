@@ -7,12 +7,14 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "inference/engines.hpp"
@@ -55,6 +57,26 @@ Model first_groups(const Model& model, std::int64_t groups) {
   part.network = describe(part.network.architecture, model.network.facts.name, "random", "random");
   part.weights.groups.resize(static_cast<std::size_t>(groups));
   return part;
+}
+
+/// A plain network of one group at the cost of all groups of `model`: what a user would build instead.
+Model dense_like(const Model& model) {
+  GroupArchitecture a = model.network.architecture;
+  const auto macs = [](const GroupArchitecture& of) {
+    double sum = 0;
+    for (const LayerCost& layer : of.layers_of_level(of.groups - 1)) sum += layer.macs;
+    return sum;
+  };
+  const double wanted = macs(a);
+  const std::vector<Stage> narrow = std::exchange(a.stages, {});
+  double least = 1, most = static_cast<double>(std::exchange(a.groups, 1));
+  for (int halved = 0; halved < 20; ++halved) {
+    const double factor = (least + most) / 2;
+    a.stages = narrow;
+    for (Stage& stage : a.stages) stage.channels = std::lround(factor * static_cast<double>(stage.channels));
+    (macs(a) > wanted ? most : least) = factor;
+  }
+  return {describe(a, "dense", "random", "random"), reins::testing::random_weights(a, 1)};
 }
 
 class Runner {
@@ -164,6 +186,31 @@ void print_first_after(const Model& model, const std::string& backend) {
   std::printf("\n");
 }
 
+/// What growing by a group costs beside what the larger level costs more.
+void print_growth(const Model& model, const std::string& backend) {
+  Runner run = runner(model, backend);
+  const auto us_of = [](auto&& body) {
+    const auto began = Clock::now();
+    body();
+    const std::chrono::duration<double, std::micro> took = Clock::now() - began;
+    return took.count();
+  };
+  std::printf("%-7s %s: grow() over the larger level's extra time, 1 to 2 / 2 to 3 / 3 to 4:", backend.c_str(),
+              model.network.facts.name.c_str());
+  for (std::size_t from = 0; from < 3; ++from) {
+    std::vector<double> grown, small, large;
+    for (int repeat = 0; repeat < 1000; ++repeat) {
+      small.push_back(us_of([&] { run.infer(from); }));
+      grown.push_back(us_of([&] { must(run.engine().grow()); }));
+      large.push_back(us_of([&] { run.infer(from + 1); }));
+    }
+    const double growth = median(grown);
+    const double extra = median(large) - median(small);
+    std::printf(" %.3f (%.0f / %.0f us)", growth / extra, growth, extra);
+  }
+  std::printf("\n");
+}
+
 /// Kilobytes of this process: resident; and its own, not shared with another.
 struct Memory {
   double rss = 0, own = 0;
@@ -223,6 +270,9 @@ void print_memory(const Model& model, const std::string& backend) {
     files.push_back(std::string(folder.data()) + "/" + std::to_string(groups) + ".rnet");
     must(write_network(files.back(), part.network, part.weights, WeightType::kFloat32));
   }
+  const Model plain = dense_like(model);
+  const std::string dense = std::string(folder.data()) + "/dense.rnet";
+  must(write_network(dense, plain.network, plain.weights, WeightType::kFloat32));
   const Memory none = memory_of(backend, false, {});
   const Memory dynamic = memory_of(backend, true, {files.back()});
   const Memory fixed = memory_of(backend, false, {files.back()});
@@ -236,8 +286,10 @@ void print_memory(const Model& model, const std::string& backend) {
   };
   print("dynamic, all levels run", dynamic);
   print("static, the largest level", fixed);
+  print("static and dense, its MACs", memory_of(backend, false, {dense}));
   print("four static, one per level", separate);
   for (const std::string& file : files) ::unlink(file.c_str());
+  ::unlink(dense.c_str());
   ::rmdir(folder.data());
 }
 
@@ -255,6 +307,7 @@ int main(int argc, char** argv) {
     for (const Model& model : models) {
       print_allocations(model, backend);
       print_first_after(model, backend);
+      print_growth(model, backend);
       print_memory(model, backend);
     }
   }

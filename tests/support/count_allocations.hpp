@@ -1,4 +1,4 @@
-// tests/support/count_allocations.hpp: counts calls of operator new. A test program that uses it lists
+// tests/support/count_allocations.hpp: counts calls of operator new, aligned or not. A test program that uses it lists
 // count_allocations.cpp as a source.
 #pragma once
 
