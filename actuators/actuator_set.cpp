@@ -52,12 +52,15 @@ ActuatorSet ActuatorSet::make(const boards::Board& board, const Options& options
       std::any_of(board.clusters.begin(), board.clusters.end(), [](const auto& c) { return !c.control.empty(); });
   Site site{options.root, nullptr};
   std::optional<Error> unsafe;  // what cannot be put back is not changed
-  if ((quota || any) && !options.state_file.empty()) {
+  if (!options.state_file.empty()) {
+    // Where nothing is set too: another controller's load is on the same cores.
     auto restore = RestoreFile::open(options.state_file, options.root);
     if (restore) {
       site.restore = std::move(*restore);
-    } else {
+    } else if (quota || any) {
       unsafe = restore.error();
+    } else if (restore.error().kind() == ErrorKind::kBusy) {
+      set.missing_.push_back({"board", restore.error(), true});
     }
   }
   for (const boards::Cluster& cluster : board.clusters) {
@@ -88,6 +91,7 @@ ActuatorSet ActuatorSet::make(const boards::Board& board, const Options& options
       set.missing_.push_back({"quota", made.error(), true});
     }
   }
+  set.restore_ = std::move(site.restore);
   return set;
 }
 

@@ -41,7 +41,8 @@ class ActuatorSet {
   };
 
   /// Opens what `board` names; changes nothing, except that it puts back what a killed run left. What cannot be opened
-  /// is listed in missing() and refused by apply(): whether to go on without is the caller's choice.
+  /// is listed in missing() and refused by apply(): whether to go on without is the caller's choice. So is a board that
+  /// another process controls, one with nothing to set too.
   static ActuatorSet make(const boards::Board& board, const Options& options);
   ActuatorSet(ActuatorSet&&) noexcept = default;
   ActuatorSet& operator=(ActuatorSet&&) noexcept = default;
@@ -80,6 +81,7 @@ class ActuatorSet {
   std::unique_ptr<Actuator> quota_;
   std::optional<Error> quota_refused_;
   std::vector<Missing> missing_;
+  std::shared_ptr<RestoreFile> restore_;  ///< whose lock makes this the board's only controller
 };
 
 /// True where some mapping of `board` runs on this cluster.

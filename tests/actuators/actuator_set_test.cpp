@@ -110,7 +110,15 @@ TEST_F(ActuatorSetTest, AHostWithoutDvfsTakesItsOnePointAndNoOther) {
   EXPECT_OK(set.apply({ClusterId(0), FreqKhz{0}}));
   EXPECT_THAT(set.apply({ClusterId(0), FreqKhz{1000000}}),
               IsError(ErrorKind::kUnsupported, HasSubstr("names no control")));
-  EXPECT_FALSE(std::filesystem::exists(tree_.path("run"))) << "no state file where there is nothing to restore";
+  EXPECT_FALSE(std::filesystem::exists(tree_.path("run/state.toml"))) << "there is nothing to restore";
+  // Its cores are taken all the same.
+  const ActuatorSet second = make(board);
+  ASSERT_EQ(second.missing().size(), 1U);
+  EXPECT_TRUE(second.missing()[0].needed);
+  EXPECT_THAT(second.missing()[0].error.line(), HasSubstr("a running reins"));
+  tree_.put("taken", "a file where the folder should be");
+  EXPECT_TRUE(ActuatorSet::make(board, {tree_.root(), tree_.path("taken/state.toml")}).missing().empty())
+      << "nothing is saved: no folder is needed";
 }
 
 TEST_F(ActuatorSetTest, ChangesNothingWhereItCannotSave) {
