@@ -190,7 +190,8 @@ void EmulatedBoard::apply(const policies::Action& action) noexcept {
       }
     } else if (governed_) {
       if (!state.governor.has_value() || state.governor->governor() != *action.governor) {
-        state.governor.emplace(*action.governor, board_->clusters[c]);
+        state.governor.emplace(*action.governor, board_->clusters[c],
+                               boards::SchedutilForm{.one_cpu = board_->clusters[c].cpus.size() == 1});
         want(c, state.governor->present());
       }
     } else {
@@ -208,6 +209,10 @@ void EmulatedBoard::park(MappingId mapping, OppId park) noexcept {
   }
 }
 
+double EmulatedBoard::others_on(std::size_t cluster) const noexcept {
+  return conditions_.others_util[cluster] * board_->clusters[cluster].capacity;
+}
+
 void EmulatedBoard::enqueue() noexcept {
   if (kernel_placed_) {
     const ClusterId cluster = boards::kernel_placement(*board_, task_.util_est());
@@ -218,7 +223,8 @@ void EmulatedBoard::enqueue() noexcept {
   const std::size_t c = board_->mappings[mapping_.index()].cluster.index();
   if (clusters_[c].governor.has_value() && clusters_[c].governor->governor() == boards::Governor::kSchedutil) {
     // schedutil is called on the enqueue itself, with util_est of the waking task.
-    want(c, clusters_[c].governor->step(now_s_, std::max(task_.util_avg(), task_.util_est()), 0));
+    const double util = std::max({task_.util_avg(), task_.util_est(), others_on(c)});
+    want(c, clusters_[c].governor->step(now_s_, util, 0));
   }
 }
 
@@ -439,8 +445,7 @@ void EmulatedBoard::tick() noexcept {
     const bool here = mapping_.valid() && board_->mappings[mapping_.index()].cluster == ClusterId(c);
     // A blocked task still counts with its decaying average; util_est only while it is enqueued.
     double util = here ? (busy_ ? std::max(task_.util_avg(), task_.util_est()) : task_.util_avg()) : 0;
-    util = std::max(util, conditions_.others_util[c] * board_->clusters[c].capacity);
-    want(c, state.governor->step(now_s_, util, busy));
+    want(c, state.governor->step(now_s_, std::max(util, others_on(c)), busy));
   }
 }
 

@@ -110,6 +110,7 @@ class EmulatedBoard {
   double table_run_w(OppId opp) const noexcept;
   double rate_per_s() const noexcept;  // progress of the running inference, or of that part
   double traffic_w(std::size_t rail) const noexcept;
+  double others_on(std::size_t cluster) const noexcept;  // in capacity units
   void tick() noexcept;
   void enqueue() noexcept;
   void finish() noexcept;

@@ -2,6 +2,7 @@
 // millidegrees, voltage x current in millivolts x milliamperes where the chip (ina3221) reports no power.
 #include "sensors/linux/hwmon.hpp"
 
+#include <algorithm>
 #include <system_error>
 
 #include "sensors/linux/attribute.hpp"
@@ -54,7 +55,8 @@ bool measures_current(const HwmonChip& chip, const std::string& index) {
 Opened open_hwmon_channel(const std::filesystem::path& chip, std::string_view channel, const Wanted& wanted,
                           const Place& place) {
   Signal signal = signal_of(wanted, Behaviour::kGauge);
-  if (signal.period_s <= 0) signal.period_s = update_period_s(chip);
+  // Reading a slow chip more often gives old values again.
+  signal.period_s = std::max(signal.period_s, update_period_s(chip));
   std::string index(channel.empty() ? "1" : channel);
   if (const auto kind = kind_of_attribute(index)) {
     if (kind->quantity != wanted.quantity &&

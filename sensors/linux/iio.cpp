@@ -1,5 +1,6 @@
 // iio devices (Documentation/ABI/testing/sysfs-bus-iio): in_powerN_input, or in_powerN_raw x in_powerN_scale, both in
 // milliwatts; voltage x current of the same channel where there is no power.
+#include <algorithm>
 #include <system_error>
 
 #include "sensors/linux/attribute.hpp"
@@ -35,6 +36,16 @@ std::string labelled(const std::filesystem::path& folder, std::string_view label
   return {};
 }
 
+/// Seconds between the device's samples, where it says so.
+double sample_period_s(const std::filesystem::path& device) {
+  for (const char* name : {"in_sampling_frequency", "sampling_frequency"}) {
+    const auto file = KernelFile::open(device / name);
+    const auto rate_hz = file ? file->read_number() : Result<double>(0.0);
+    if (rate_hz && *rate_hz > 0) return 1 / *rate_hz;
+  }
+  return 0;
+}
+
 }  // namespace
 
 Opened open_iio_channel(const std::filesystem::path& device, std::string_view channel, const Wanted& wanted,
@@ -48,6 +59,7 @@ Opened open_iio_channel(const std::filesystem::path& device, std::string_view ch
     }
   }
   Signal signal = signal_of(wanted, Behaviour::kGauge);
+  signal.period_s = std::max(signal.period_s, sample_period_s(device));
   if (wanted.quantity == Quantity::kTemperatureC) {
     REINS_ASSIGN(const FileSource source, iio_channel(device, "temp", index));
     return open_file(source, std::move(signal), 0, place, kHint);

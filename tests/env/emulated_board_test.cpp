@@ -410,5 +410,26 @@ TEST_F(EmulatedBoardTest, GovernorsHoldTheirPoints) {
   EXPECT_EQ(emulated.opp(ClusterId(1)), OppId(0));
 }
 
+TEST_F(EmulatedBoardTest, SchedutilGoesByTheBusiestOfItsCpus) {
+  // Others keep a cpu of the big cluster at 60 %: with headroom that asks for 75 % of the top, work or none.
+  BoardConditions conditions = quiet();
+  conditions.others_util[1] = 0.6;
+  EmulatedBoard emulated = make(conditions);
+  policies::Action action = act(2, 2, 0);
+  action.governor = boards::Governor::kSchedutil;
+  emulated.apply(action);
+  run_to(emulated, 0.2);
+  const auto top_khz = static_cast<double>(big().opps.back().freq_khz);
+  const auto khz = [&] { return static_cast<double>(big().opps[emulated.opp(ClusterId(1)).index()].freq_khz); };
+  const double rests_at = khz();
+  EXPECT_GE(rests_at, 0.75 * top_khz * 0.999);
+  EXPECT_LT(rests_at, top_khz);
+  EXPECT_EQ(emulated.opp(ClusterId(0)), OppId(0)) << "nobody is on the other cluster";
+  // A short task is less than that: it does not add up.
+  emulated.start(LevelId(0));
+  run_to(emulated, 0.21);
+  EXPECT_EQ(khz(), rests_at);
+}
+
 }  // namespace
 }  // namespace reins::env

@@ -102,6 +102,13 @@ TEST_F(HwmonPower, AgesAValueThatTheChipHasNotRenewed) {
   EXPECT_EQ(renewed->updates, fresh->updates + 1);
 }
 
+TEST_F(HwmonPower, IsNoFasterThanItsChipWhateverTheBoardFileSays) {
+  tree_.hwmon(0, "ina231");
+  tree_.put("sys/class/hwmon/hwmon0/power1_input", "1000000").put("sys/class/hwmon/hwmon0/update_interval", "1000");
+  EXPECT_DOUBLE_EQ((*open("hwmon:ina231:1", Quantity::kPowerW, 0.1))->signal().period_s, 1);
+  EXPECT_DOUBLE_EQ((*open("hwmon:ina231:1", Quantity::kPowerW, 2))->signal().period_s, 2);
+}
+
 TEST_F(HwmonPower, CountsAnUnchangedValueOnceAPeriodHoweverOftenItIsRead) {
   tree_.hwmon(0, "ina231");
   tree_.put("sys/class/hwmon/hwmon0/power1_input", "1000000").put("sys/class/hwmon/hwmon0/update_interval", "200");
@@ -185,6 +192,15 @@ TEST_F(Iio, FindsAChannelByTheVendorsRailName) {
       .put(device + "/rail_name_2", "POM_5V_CPU")
       .put(device + "/in_power2_input", "878");
   EXPECT_NEAR(value(open("iio:ina3221x:POM_5V_CPU")), 0.878, 1e-12);
+}
+
+TEST_F(Iio, IsNoFasterThanItsDeviceSamples) {
+  const std::string device = "sys/bus/iio/devices/iio:device0";
+  tree_.put(device + "/name", "ina226").put(device + "/in_power2_input", "878");
+  EXPECT_EQ((*open("iio:ina226:2"))->signal().period_s, 0) << "it does not say";
+  tree_.put(device + "/in_sampling_frequency", "4");
+  EXPECT_DOUBLE_EQ((*open("iio:ina226:2"))->signal().period_s, 0.25);
+  EXPECT_DOUBLE_EQ((*open("iio:ina226:2", Quantity::kPowerW, 1))->signal().period_s, 1);
 }
 
 TEST_F(Iio, AppliesOffsetBeforeScale) {
