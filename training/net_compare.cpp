@@ -168,9 +168,10 @@ class Comparison {
 
   Status train_row(ComparedRow& row) {
     const NetTrainConfig& training = config_.training;
-    prepare_libtorch(training);
+    const torch::Device device = prepare_libtorch(training);
     const Scaling scaling = scaling_of(images_.train);
     REINS_ASSIGN(Trainee trainee, make_trainee(row.row, training));
+    trainee.family->module().to(device);
     NetLoop loop(training, folder_of(row.row), *trainee.family, images_, scaling, identity(row.row),
                  [&](const NetTrainProgress& at) { return report(row, at); });
     REINS_TRY(loop.start());

@@ -12,8 +12,8 @@
 
 namespace reins::training {
 
-/// Each option: effect; cost; range. None may change within a run; `epochs`, `threads` and `bfloat16` may change at a
-/// resume.
+/// Each option: effect; cost; range. None may change within a run; `epochs`, `threads`, `bfloat16` and `gpu` may change
+/// at a resume.
 struct NetTrainConfig {
   std::string dataset = "cifar10";    ///< "cifar10" or "synthetic"
   std::filesystem::path data_folder;  ///< CIFAR-10's binary files; unused for synthetic
@@ -37,7 +37,9 @@ struct NetTrainConfig {
   std::size_t images = 0;  ///< only the first so many training images, for a quick trial; 0: all
   std::uint64_t seed = 1;  ///< initial weights, order, augmentation, synthetic images
   int threads = 2;         ///< of libtorch; 1..256
-  bool resume = false;     ///< go on from checkpoint.pt; without it an existing one is an error
+  bool gpu = true;  ///< train on the GPU where libtorch has CUDA and one is there (decision 022); without one, or with
+                    ///< false: on the CPU, where alone a run has the same bits each time
+  bool resume = false;  ///< go on from checkpoint.pt; without it an existing one is an error
 
   /// Errors: usage, naming the option.
   Status validate() const;

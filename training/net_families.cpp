@@ -86,7 +86,7 @@ class Incremental final : public NetFamily {
     torch::Tensor others;
     torch::Tensor taught;
     {
-      const Precision precision(bfloat16);
+      const Precision precision(bfloat16, images.device());
       if (teacher_ != nullptr) taught = teacher_->answer(images);
       if (part > 0) others = frozen(images, part).to(torch::kFloat32);
       own = network_->path(part)->forward(images).to(torch::kFloat32);
@@ -150,7 +150,7 @@ class Whole final : public NetFamily {
     GroupModule& network = networks_[static_cast<std::size_t>(part)];
     torch::Tensor logits;
     {
-      const Precision precision(bfloat16);
+      const Precision precision(bfloat16, images.device());
       logits = network->forward(images, last_level(network)).to(torch::kFloat32);
     }
     return {cross_entropy(logits, labels), logits};
@@ -192,7 +192,7 @@ class AllLevels final : public NetFamily {
   Step step(std::int64_t, const torch::Tensor& images, const torch::Tensor& labels, bool bfloat16) override {
     std::vector<torch::Tensor> logits;
     {
-      const Precision precision(bfloat16);
+      const Precision precision(bfloat16, images.device());
       logits = forward_all_(images);
     }
     torch::Tensor loss;

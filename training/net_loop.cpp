@@ -1,6 +1,7 @@
 #include "training/net_loop.hpp"
 
 #include <ATen/autocast_mode.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,9 +18,27 @@ constexpr std::int64_t kCheckpointSchema = 1;
 constexpr std::size_t kEvaluationBatch = 250;
 
 /// What may differ from one resume to the next.
-std::string pace_of(const NetTrainConfig& c) {
+std::string pace_of(const NetTrainConfig& c, torch::Device device) {
   return "epochs=" + std::to_string(c.epochs) + " threads=" + std::to_string(c.threads) +
-         (c.bfloat16 ? " bfloat16" : " float32");
+         (c.bfloat16 ? " bfloat16" : " float32") + " device " + device.str();
+}
+
+torch::Device device_of(const torch::nn::Module& module) { return module.parameters().front().device(); }
+
+/// libtorch 2.4 gave the devices' switches one name.
+void set_bfloat16(torch::Device device, bool on) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  at::autocast::set_autocast_dtype(device.type(), torch::kBFloat16);
+  at::autocast::set_autocast_enabled(device.type(), on);
+#else
+  if (device.is_cuda()) {
+    at::autocast::set_autocast_gpu_dtype(torch::kBFloat16);
+    at::autocast::set_enabled(on);
+  } else {
+    at::autocast::set_autocast_cpu_dtype(torch::kBFloat16);
+    at::autocast::set_cpu_enabled(on);
+  }
+#endif
 }
 
 std::unique_ptr<torch::optim::SGD> make_optimizer(const NetTrainConfig& config, const Part& part) {
@@ -48,28 +67,27 @@ double rate_at(const NetTrainConfig& config, std::int64_t step, std::int64_t ste
 
 }  // namespace
 
-Precision::Precision(bool bfloat16) : on_(bfloat16) {
-  if (!on_) return;
-  at::autocast::set_autocast_cpu_dtype(torch::kBFloat16);
-  at::autocast::set_cpu_enabled(true);
+Precision::Precision(bool bfloat16, torch::Device device) : on_(bfloat16), device_(device) {
+  if (on_) set_bfloat16(device_, true);
 }
 
 Precision::~Precision() {
   if (!on_) return;
   at::autocast::clear_cache();  // bfloat16 copies of weights that are about to change
-  at::autocast::set_cpu_enabled(false);
+  set_bfloat16(device_, false);
 }
 
 double accuracy_of(torch::nn::Module& module, const std::function<torch::Tensor(const torch::Tensor&)>& logits,
                    const data::ImageSet& images, const Scaling& scaling) {
   torch::NoGradGuard no_grad;
   module.eval();
+  const torch::Device device = device_of(module);
   Rng unused(0);
   std::int64_t right = 0;
   for (std::size_t first = 0; first < images.size(); first += kEvaluationBatch) {
     std::vector<std::size_t> indices;
     for (std::size_t i = first; i < std::min(images.size(), first + kEvaluationBatch); ++i) indices.push_back(i);
-    const Batch batch = make_batch(images, indices, scaling, false, unused);
+    const Batch batch = make_batch(images, indices, scaling, false, unused).to(device);
     right += logits(batch.images).argmax(1).eq(batch.labels).sum().item<std::int64_t>();
   }
   return static_cast<double>(right) / static_cast<double>(images.size());
@@ -81,9 +99,14 @@ Error from_libtorch(const std::exception& problem) {
   return Error(ErrorKind::kInternal, text.substr(0, text.find('\n')), "libtorch");
 }
 
-void prepare_libtorch(const NetTrainConfig& config) {
+torch::Device prepare_libtorch(const NetTrainConfig& config) {
   torch::set_num_threads(config.threads);
   torch::manual_seed(config.seed);
+  if (!config.gpu || !torch::cuda::is_available()) return torch::kCPU;
+  // What the log calls float32 is float32, not TF32, and a run differs from its repetition as little as may be.
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setDeterministicCuDNN(true);
+  return {torch::kCUDA, 0};
 }
 
 NetLoop::NetLoop(const NetTrainConfig& config, std::filesystem::path folder, NetFamily& family,
@@ -94,6 +117,7 @@ NetLoop::NetLoop(const NetTrainConfig& config, std::filesystem::path folder, Net
       log_path_(folder_ / "train.log"),
       checkpoint_path_(folder_ / "checkpoint.pt"),
       family_(family),
+      device_(device_of(family.module())),
       parts_(family.parts()),
       images_(images),
       scaling_(scaling),
@@ -113,7 +137,7 @@ Status NetLoop::start() {
   if (there) return resume();
   log("data: " + images_.train.title + " (" + images_.train.provenance + "), " + std::to_string(images_.train.size()) +
       " training and " + std::to_string(images_.validation.size()) + " validation images");
-  log("run: " + identity_ + ", " + pace_of(config_));
+  log("run: " + identity_ + ", " + pace_of(config_, device_));
   return {};
 }
 
@@ -191,7 +215,7 @@ Status NetLoop::run_epoch(const Part& part) {
     const double rate = rate_at(config_, epoch_ * batches + b, config_.epochs * batches);
     for (auto& group : optimizer_->param_groups()) static_cast<torch::optim::SGDOptions&>(group.options()).lr(rate);
     const std::span<const std::size_t> indices(order.data() + static_cast<std::size_t>(b) * batch_size, batch_size);
-    const Batch batch = make_batch(train, indices, scaling_, config_.augment, rng);
+    const Batch batch = make_batch(train, indices, scaling_, config_.augment, rng).to(device_);
     const NetFamily::Step step =
         family_.step(part_, batch.images.contiguous(torch::MemoryFormat::ChannelsLast), batch.labels, config_.bfloat16);
     loss_sum += step.loss.item<double>();
@@ -268,7 +292,7 @@ Status NetLoop::resume() {
   REINS_ASSIGN(const std::string bytes, read_file(checkpoint_path_));
   std::istringstream stream(bytes);
   torch::serialize::InputArchive archive;
-  archive.load_from(stream);
+  archive.load_from(stream, device_);  // wherever its tensors were when they were saved
   torch::IValue value;
   archive.read("schema", value);
   if (value.toInt() != kCheckpointSchema) {
@@ -309,7 +333,7 @@ Status NetLoop::resume() {
     optimizer_->load(optimizer);
   }
   if (epoch_ > 0 || part_ > 0) {
-    log("resumed: " + part.name + ", " + std::to_string(epoch_) + " epochs done, " + pace_of(config_));
+    log("resumed: " + part.name + ", " + std::to_string(epoch_) + " epochs done, " + pace_of(config_, device_));
   }
   return {};
 }

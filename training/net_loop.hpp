@@ -19,16 +19,17 @@
 
 namespace reins::training {
 
-/// While it lives, convolutions and linear layers run in bfloat16 where asked.
+/// While it lives, convolutions and linear layers on this kind of device run in bfloat16 where asked.
 class Precision {
  public:
-  explicit Precision(bool bfloat16);
+  Precision(bool bfloat16, torch::Device device);
   ~Precision();
   Precision(const Precision&) = delete;
   Precision& operator=(const Precision&) = delete;
 
  private:
   bool on_;
+  torch::Device device_;
 };
 
 /// What is trained at one time, while the rest of the network keeps its bits.
@@ -55,24 +56,27 @@ class NetFamily {
     torch::Tensor loss;    ///< to go backward from
     torch::Tensor logits;  ///< [B, classes] of the largest level in training
   };
-  /// `images`: [B, C, H, W], normalised, channels last in memory.
+  /// `images`: [B, C, H, W], normalised, channels last in memory, on the module's device.
   virtual Step step(std::int64_t part, const torch::Tensor& images, const torch::Tensor& labels, bool bfloat16) = 0;
   /// [B, classes] of a level. The module is in evaluation mode.
   virtual torch::Tensor logits(const torch::Tensor& images, std::int64_t level) = 0;
 };
 
-/// Top-1 of `logits` over the images in order, without augmentation; `module` is put into evaluation mode.
+/// Top-1 of `logits` over the images in order, without augmentation, on the device where `module` is; it is put into
+/// evaluation mode.
 double accuracy_of(torch::nn::Module& module, const std::function<torch::Tensor(const torch::Tensor&)>& logits,
                    const data::ImageSet& images, const Scaling& scaling);
 
 /// An exception of libtorch's as an error, kInternal.
 Error from_libtorch(const std::exception& problem);
 
-/// Sets libtorch's thread count and seed: before a family is made, whose first weights are drawn by it.
-void prepare_libtorch(const NetTrainConfig& config);
+/// Sets libtorch's thread count and seed: before a family is made, whose first weights are drawn by it. Returns where
+/// the run is to train: on the first GPU that libtorch's CUDA can use, where `config.gpu`; else on the CPU. A family is
+/// made on the CPU, so that its first weights are the same anywhere, and then moved.
+[[nodiscard]] torch::Device prepare_libtorch(const NetTrainConfig& config);
 
-/// Trains a family by SGD on its loss; the rate starts anew with each part. Files in `folder`: checkpoint.pt,
-/// train.log. Keeps references to all but the config.
+/// Trains a family by SGD on its loss, on the device where its module is; the rate starts anew with each part. Files in
+/// `folder`: checkpoint.pt (which goes on on any device), train.log. Keeps references to all but the config.
 class NetLoop {
  public:
   NetLoop(const NetTrainConfig& config, std::filesystem::path folder, NetFamily& family, const TrainingImages& images,
@@ -108,6 +112,7 @@ class NetLoop {
   NetTrainConfig config_;
   std::filesystem::path folder_, log_path_, checkpoint_path_;
   NetFamily& family_;
+  torch::Device device_;
   std::vector<Part> parts_;
   const TrainingImages& images_;
   const Scaling& scaling_;

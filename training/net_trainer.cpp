@@ -47,6 +47,7 @@ Result<NetTrainReport> ship(const NetTrainConfig& config, NetLoop& run, inferenc
     run.log(line);
     report.test_accuracy.push_back(answers.accuracy(LevelId(level)));
   }
+  run.log("network " + answers.network_fingerprint());
   report.network = config.out_folder / "network.rnet";
   report.answers = config.out_folder / "answers.rans";
   report.log = run.log_path();
@@ -62,15 +63,16 @@ Result<NetTrainReport> train_network(const NetTrainConfig& config,
   REINS_TRY(config.validate());
   REINS_ASSIGN(const TrainingImages images, load_training_images(config));
   try {
-    prepare_libtorch(config);
+    const torch::Device device = prepare_libtorch(config);
     const Scaling scaling = scaling_of(images.train);
     std::string identity = identity_of(config, images.train);
     std::optional<Teacher> teacher;
     if (!config.teacher.empty()) {
-      REINS_ASSIGN(teacher, Teacher::open(config.teacher, config.distil, images.train, scaling));
+      REINS_ASSIGN(teacher, Teacher::open(config.teacher, config.distil, images.train, scaling, device));
       identity += " teacher=" + teacher->identity();
     }
     Trainee trainee = incremental_family(config.architecture, config.own_loss, teacher ? &*teacher : nullptr);
+    trainee.family->module().to(device);
     NetLoop loop(config, config.out_folder, *trainee.family, images, scaling, identity, progress);
     REINS_TRY(loop.start());
     REINS_TRY(loop.train());

@@ -15,7 +15,7 @@ torch::Tensor per_channel(const std::vector<float>& values) {
 }  // namespace
 
 Result<Teacher> Teacher::open(const std::filesystem::path& file, double share, const data::ImageSet& images,
-                              const Scaling& scaling) {
+                              const Scaling& scaling, torch::Device device) {
   REINS_ASSIGN(const inference::NetworkFile network, inference::NetworkFile::open(file));
   const inference::NetworkFacts& facts = network.network().facts;
   if (facts.input_shape != std::array<std::int64_t, 4>{1, images.channels, images.height, images.width} ||
@@ -24,10 +24,10 @@ Result<Teacher> Teacher::open(const std::filesystem::path& file, double share, c
                 file.string(), "give a network that was trained on this data set");
   }
   REINS_ASSIGN(const inference::NetworkWeights weights, network.weights());
-  Teacher teacher(inference::PlainNetwork(network.network().architecture, weights));
+  Teacher teacher(inference::PlainNetwork(network.network().architecture, weights, device));
   // ((x * s + m) - m') / s' for a pixel that the student sees as x.
-  teacher.scale_ = per_channel(scaling.stddev) / teacher.network_.stddev();
-  teacher.shift_ = (per_channel(scaling.mean) - teacher.network_.mean()) / teacher.network_.stddev();
+  teacher.scale_ = per_channel(scaling.stddev).to(device) / teacher.network_.stddev();
+  teacher.shift_ = (per_channel(scaling.mean).to(device) - teacher.network_.mean()) / teacher.network_.stddev();
   teacher.share_ = share;
   teacher.macs_ = facts.levels.back().macs;
   teacher.identity_ = facts.fingerprint + " share " + format_number(share);

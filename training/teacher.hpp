@@ -19,9 +19,10 @@ namespace reins::training {
 class Teacher {
  public:
   /// `share` in (0, 1]: of the teacher in `loss`. `images`, `scaling`: what the student trains on, and how its batches
-  /// are normalised. Errors: those of NetworkFile::open; mismatch (images of another shape, other classes).
+  /// are normalised. `device`: where the batches are. Errors: those of NetworkFile::open; mismatch (images of another
+  /// shape, other classes).
   static Result<Teacher> open(const std::filesystem::path& file, double share, const data::ImageSet& images,
-                              const Scaling& scaling);
+                              const Scaling& scaling, torch::Device device);
 
   /// What it answers to the student's batch, [B, classes]; for `loss`. Without gradients.
   torch::Tensor answer(const torch::Tensor& images) const;

@@ -13,8 +13,8 @@ namespace reins::inference {
 /// Batch norm is folded in already. Any number of threads may call. Calls throw what libtorch throws.
 class PlainNetwork {
  public:
-  /// `weights` have passed check_weights.
-  PlainNetwork(const GroupArchitecture& architecture, const NetworkWeights& weights);
+  /// `weights` have passed check_weights. `device`: where the weights are put and images are expected.
+  PlainNetwork(const GroupArchitecture& architecture, const NetworkWeights& weights, torch::Device device);
   /// [B, C, H, W], normalised -> [B, classes]: one group's share of the logits, without bias.
   torch::Tensor partial(const torch::Tensor& images, std::size_t group) const;
   /// bias + sum / (level_index + 1), `sum` over the partials of groups 0..level_index.

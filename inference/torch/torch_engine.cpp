@@ -15,7 +15,7 @@ Error from_torch(const std::exception& problem) {
 class TorchEngine final : public Engine {
  public:
   TorchEngine(const DynamicNetwork& network, const NetworkWeights& weights)
-      : network_(network), plain_(network.architecture, weights) {
+      : network_(network), plain_(network.architecture, weights, torch::kCPU) {
     probabilities_.resize(static_cast<std::size_t>(network.architecture.classes));
   }
 

@@ -38,6 +38,7 @@ class NetCompare : public ::testing::Test {
     c.training.batch = 64;
     c.training.images = 256;
     c.training.threads = 1;  // sums in one order: runs can be compared bit by bit
+    c.training.gpu = false;  // the same
     return c;
   }
   std::string bytes(const fs::path& path) const {

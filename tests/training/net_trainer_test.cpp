@@ -10,6 +10,7 @@
 #include "inference/torch/group_module.hpp"
 #include "tests/support/matchers.hpp"
 #include "training/net_batches.hpp"
+#include "training/net_loop.hpp"
 
 namespace reins::training {
 namespace {
@@ -36,6 +37,7 @@ class NetTrainer : public ::testing::Test {
     c.batch = 64;
     c.images = 640;
     c.threads = 1;  // sums in one order: runs can be compared bit by bit
+    c.gpu = false;  // the same
     return c;
   }
   std::string bytes(const std::string& out, const char* file) const {
@@ -47,7 +49,7 @@ class NetTrainer : public ::testing::Test {
     GroupModule module(architecture);
     torch::serialize::InputArchive archive;
     torch::serialize::InputArchive inner;
-    archive.load_from((folder_ / out / "checkpoint.pt").string());
+    archive.load_from((folder_ / out / "checkpoint.pt").string(), torch::kCPU);
     archive.read("module", inner);
     module->load(inner);
     return module;
@@ -55,6 +57,13 @@ class NetTrainer : public ::testing::Test {
 
   std::filesystem::path folder_;
 };
+
+template <typename Tensors>
+void expect_same_bits(const Tensors& a, const Tensors& b) {
+  ASSERT_GT(a.size(), 0U);
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i].value(), b[i].value())) << a[i].key();
+}
 
 // The run with two groups draws the same weights, order and augmentation for its first group as the run with one. So
 // that group, weights and batch-norm statistics, must have the same bits after the second one was trained beside it.
@@ -66,15 +75,42 @@ TEST_F(NetTrainer, LeavesFrozenGroupsTheirBits) {
   GroupModule alone = module_of("one", one.architecture);
   GroupModule pair = module_of("two", two.architecture);
   ASSERT_TRUE(torch::equal(alone->bias(), pair->bias()));
-  const auto same = [](const auto& a, const auto& b) {
-    ASSERT_GT(a.size(), 0U);
-    ASSERT_EQ(a.size(), b.size());
-    for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i].value(), b[i].value())) << a[i].key();
-  };
-  same(alone->path(0)->named_parameters(), pair->path(0)->named_parameters());
-  same(alone->path(0)->named_buffers(), pair->path(0)->named_buffers());
+  expect_same_bits(alone->path(0)->named_parameters(), pair->path(0)->named_parameters());
+  expect_same_bits(alone->path(0)->named_buffers(), pair->path(0)->named_buffers());
   // And the second one has moved away from the first, from which it started.
   EXPECT_FALSE(torch::equal(pair->path(0)->parameters()[0], pair->path(1)->parameters()[0]));
+}
+
+TEST_F(NetTrainer, TrainsEightGroupsAndLeavesEachItsBits) {
+  auto c = config("eight", 8);
+  c.architecture.stages = {{2, true}, {2, true}};
+  c.epochs = 1;
+  c.images = 128;
+  // The checkpoint as it was when each group's training was over.
+  std::vector<GroupModule> after;
+  const auto report = train_network(c, [&](const NetTrainProgress& at) {
+    if (at.part > 1 && at.batch == 1) after.push_back(module_of("eight", c.architecture));
+    return true;
+  });
+  ASSERT_OK(report);
+  EXPECT_EQ(report->validation_accuracy.size(), 8U);
+  EXPECT_EQ(report->test_accuracy.size(), 8U);
+  const auto file = inference::NetworkFile::open(report->network);
+  ASSERT_OK(file);
+  const auto& levels = file->network().facts.levels;
+  ASSERT_EQ(levels.size(), 8U);
+  for (std::size_t level = 1; level < 8; ++level) EXPECT_GT(levels[level].macs, levels[level - 1].macs);
+
+  GroupModule last = module_of("eight", c.architecture);
+  ASSERT_EQ(after.size(), 7U);
+  for (std::int64_t g = 0; g < 7; ++g) {
+    GroupModule& then = after[static_cast<std::size_t>(g)];
+    expect_same_bits(then->path(g)->named_parameters(), last->path(g)->named_parameters());
+    expect_same_bits(then->path(g)->named_buffers(), last->path(g)->named_buffers());
+    EXPECT_TRUE(torch::equal(then->bias(), last->bias()));
+    EXPECT_FALSE(torch::equal(last->path(g)->parameters()[0], last->path(g + 1)->parameters()[0]))
+        << "group " << g + 2 << " was not trained";
+  }
 }
 
 TEST_F(NetTrainer, ShipsANetworkWhoseAccuraciesTheEngineConfirms) {
@@ -98,6 +134,9 @@ TEST_F(NetTrainer, ShipsANetworkWhoseAccuraciesTheEngineConfirms) {
     EXPECT_EQ(report->test_accuracy[level], answers->accuracy(LevelId(level)));
   }
   EXPECT_THAT(bytes("net", "train.log"), HasSubstr("level 2: validation accuracy"));
+  ASSERT_FALSE(report->lines.empty());
+  EXPECT_EQ(report->lines.back(), "network " + file->network().facts.fingerprint);
+  EXPECT_THAT(bytes("net", "train.log"), HasSubstr("\n" + report->lines.back() + "\n"));
 }
 
 TEST_F(NetTrainer, ResumesBitForBitWhereverItWasStopped) {
@@ -119,6 +158,28 @@ TEST_F(NetTrainer, ResumesBitForBitWhereverItWasStopped) {
   }
 }
 
+// On a machine without a GPU it stays on the CPU.
+TEST_F(NetTrainer, GoesOnOnAnotherDevice) {
+  const std::string cpu = " device cpu\n";
+  const std::string gpu = torch::cuda::is_available() ? " device cuda:0\n" : cpu;
+  const auto stop_in = [](std::int64_t part) {
+    return [part](const NetTrainProgress& at) { return !(at.part == part && at.validation_accuracy >= 0); };
+  };
+  auto c = config("devices", 2);
+  c.images = 128;
+  c.gpu = true;
+  EXPECT_THAT(train_network(c, stop_in(1)), IsError(ErrorKind::kGone, HasSubstr("--resume")));
+  c.resume = true;
+  c.gpu = false;
+  EXPECT_THAT(train_network(c, stop_in(2)), IsError(ErrorKind::kGone, HasSubstr("--resume")));
+  c.gpu = true;
+  ASSERT_OK(train_network(c));
+  const std::string log = bytes("devices", "train.log");
+  EXPECT_THAT(log, HasSubstr(", epochs=2 threads=1 float32" + gpu));
+  EXPECT_THAT(log, HasSubstr("resumed: group 1, 1 epochs done, epochs=2 threads=1 float32" + cpu));
+  EXPECT_THAT(log, HasSubstr("resumed: group 2, 1 epochs done, epochs=2 threads=1 float32" + gpu));
+}
+
 TEST_F(NetTrainer, RefusesACheckpointOfAnotherRunAndOptionsOutOfRange) {
   auto c = config("net", 1);
   ASSERT_OK(train_network(c));
@@ -136,6 +197,17 @@ TEST_F(NetTrainer, RefusesACheckpointOfAnotherRunAndOptionsOutOfRange) {
   c = config("other", 1);
   c.dataset = "imagenet";
   EXPECT_THAT(train_network(c), IsError(ErrorKind::kUsage, HasSubstr("imagenet")));
+}
+
+TEST(Precision, RunsLinearLayersInBfloat16WhileItLives) {
+  const auto dtype = [] { return torch::linear(torch::ones({2, 4}), torch::ones({3, 4})).scalar_type(); };
+  {
+    const Precision precision(true, torch::kCPU);
+    EXPECT_EQ(dtype(), torch::kBFloat16);
+  }
+  EXPECT_EQ(dtype(), torch::kFloat32);
+  const Precision precision(false, torch::kCPU);
+  EXPECT_EQ(dtype(), torch::kFloat32);
 }
 
 TEST(NetBatches, NormaliseToMeanZeroAndDeviationOne) {

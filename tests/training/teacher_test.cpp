@@ -51,7 +51,7 @@ TEST_F(TeacherTest, AnswersAsItsFullNetworkWhateverTheStudentsScaling) {
   torch::NoGradGuard no_grad;
   const torch::Tensor wanted = module_->forward(make_batch(images_, all, own, false, rng).images, 1);
   for (const Scaling& scaling : {own, other}) {
-    const auto teacher = Teacher::open(file_, 0.5, images_, scaling);
+    const auto teacher = Teacher::open(file_, 0.5, images_, scaling, torch::kCPU);
     ASSERT_OK(teacher);
     const torch::Tensor answer = teacher->answer(make_batch(images_, all, scaling, false, rng).images);
     // Batch norm folded, and two scalings instead of one: float32 in another order.
@@ -65,7 +65,9 @@ TEST_F(TeacherTest, MixesTheLabelsWithTheTeachersSoftenedAnswers) {
   const torch::Tensor student = torch::tensor({{0.0F, 4.0F}});
   const torch::Tensor answer = torch::tensor({{4.0F, 0.0F}});
   const auto loss = [&](double share, const torch::Tensor& teacher_says) {
-    return Teacher::open(file_, share, images_, scaling)->loss(student, teacher_says, labels).item<double>();
+    return Teacher::open(file_, share, images_, scaling, torch::kCPU)
+        ->loss(student, teacher_says, labels)
+        .item<double>();
   };
   // Softened by 4: p = (e, 1) / (e + 1) against q = (1, e) / (e + 1), so KL = (e - 1) / (e + 1), times 4^2.
   const double e = std::exp(1.0);
@@ -81,9 +83,9 @@ TEST_F(TeacherTest, RefusesANetworkForOtherImages) {
   inference::GroupArchitecture other = architecture_;
   other.classes = 7;
   inference::GroupModule module(other);
-  EXPECT_THAT(Teacher::open(write("classes", other, module), 0.5, images_, scaling),
+  EXPECT_THAT(Teacher::open(write("classes", other, module), 0.5, images_, scaling, torch::kCPU),
               IsError(ErrorKind::kMismatch, HasSubstr("other classes")));
-  EXPECT_THAT(Teacher::open(folder_ / "absent.rnet", 0.5, images_, scaling),
+  EXPECT_THAT(Teacher::open(folder_ / "absent.rnet", 0.5, images_, scaling, torch::kCPU),
               IsError(ErrorKind::kNotFound, HasSubstr("absent.rnet")));
 }
 
