@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that building (and, with `test`, testing) Reins takes. Says nothing where all are there.
-# Usage: scripts/install-deps.sh [build|test|cross|kernel]      (default: test, which includes build; cross: what
-# scripts/cross.sh takes; kernel: what tests/kernel takes on amd64, the kernel that is booted apart)
+# Usage: scripts/install-deps.sh [build|test|cross|kernel|fuzz]      (default: test, which includes build; cross: what
+# scripts/cross.sh takes; kernel: what tests/kernel takes on amd64, the kernel that is booted apart; fuzz: clang and its
+# libFuzzer)
 set -euo pipefail
 
 # What the CMake files look for, and what libtorch's own CMake files look for behind it.
@@ -14,6 +15,7 @@ build=(cmake g++ ninja-build pkg-config ccache
 header_only=(libexpected-dev libmsgpack-cxx-dev libtomlplusplus-dev nlohmann-json3-dev libcli11-dev libeigen3-dev)
 cross=(cmake ninja-build ccache g++-aarch64-linux-gnu g++-arm-linux-gnueabihf qemu-user googletest "${header_only[@]}")
 kernel=(qemu-system-x86 acpica-tools busybox-static cpio kmod)
+fuzz=(clang libclang-rt-14-dev)
 tests=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-zmq python3-msgpack)
 
 case "${1:-test}" in
@@ -21,7 +23,8 @@ case "${1:-test}" in
   test) wanted=("${build[@]}" "${tests[@]}") ;;
   cross) wanted=("${cross[@]}") ;;
   kernel) wanted=("${kernel[@]}") ;;
-  *) echo "install-deps.sh: '$1' is none of build, test, cross, kernel" >&2; exit 2 ;;
+  fuzz) wanted=("${fuzz[@]}") ;;
+  *) echo "install-deps.sh: '$1' is none of build, test, cross, kernel, fuzz" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
