@@ -784,7 +784,9 @@ Result<TrainProgress> train(Dqn& dqn, Environment& environment, const TrainHooks
     const bool done = !go_on || dqn.steps() >= config.steps;
     const auto due = [&](std::int64_t every) { return every > 0 && (done || dqn.steps() / every > at_start / every); };
     if (hooks.evaluate && due(hooks.evaluate_every)) REINS_TRY(hooks.evaluate(dqn, report()));
-    if (hooks.checkpoint && due(hooks.checkpoint_every)) REINS_TRY(hooks.checkpoint(dqn, report()));
+    if (hooks.checkpoint && (due(hooks.checkpoint_every) || (hooks.checkpoint_due && hooks.checkpoint_due()))) {
+      REINS_TRY(hooks.checkpoint(dqn, report()));
+    }
   }
   return report();
 }

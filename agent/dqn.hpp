@@ -201,6 +201,8 @@ struct TrainHooks {
   std::int64_t evaluate_every = 0;
   std::function<Status(const Dqn&, const TrainProgress&)> checkpoint;
   std::int64_t checkpoint_every = 0;
+  /// Asked at the end of every episode, where steps alone ask for none: true takes a checkpoint there. May be empty.
+  std::function<bool()> checkpoint_due;
 };
 
 /// Until config().steps are observed; the episode then running is finished. Goes on where `dqn` stands.

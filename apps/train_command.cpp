@@ -1,5 +1,6 @@
 #include "apps/train_command.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -19,6 +20,9 @@ namespace reins::apps {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Real time is dear: this much of it, and the episode under way, is what a power cut costs at most.
+constexpr double kLiveCheckpoint_s = 60;
 
 struct TrainOptions {
   WorkbenchOptions workbench;
@@ -42,22 +46,40 @@ Result<training::ControllerConfig> config_of(const TrainOptions& options) {
   if (options.steps > 0) {
     // Schedules keep their shape: a shorter run explores for the same share of it.
     const double ratio = static_cast<double>(options.steps) / static_cast<double>(config.dqn.steps);
-    config.dqn.epsilon_steps = std::max<std::int64_t>(
-        1, static_cast<std::int64_t>(std::llround(static_cast<double>(config.dqn.epsilon_steps) * ratio)));
+    const auto scaled = [ratio](std::int64_t steps, std::int64_t least) {
+      return std::max(least, static_cast<std::int64_t>(std::llround(static_cast<double>(steps) * ratio)));
+    };
+    config.dqn.epsilon_steps = scaled(config.dqn.epsilon_steps, 1);
     if (ratio < 1) {
       config.dqn.average_rate = std::min(1.0, config.dqn.average_rate / ratio);
-      config.dqn.learn_start = std::max<std::int64_t>(
-          config.dqn.batch,
-          static_cast<std::int64_t>(std::llround(static_cast<double>(config.dqn.learn_start) * ratio)));
-      if (config.validate_every > 0) {
-        config.validate_every = std::max<std::int64_t>(
-            100, static_cast<std::int64_t>(std::llround(static_cast<double>(config.validate_every) * ratio)));
+      config.dqn.learn_start = scaled(config.dqn.learn_start, config.dqn.batch);
+      for (std::int64_t* const every : {&config.validate_every, &config.checkpoint_every}) {
+        if (*every > 0) *every = scaled(*every, 100);
       }
     }
     config.dqn.steps = options.steps;
   }
   config.dqn.seed = options.seed;
   return config;
+}
+
+/// No run is overwritten, and none gone on with that is not there.
+Status check_folder(const fs::path& out, bool resume) {
+  std::error_code error;
+  if (fs::exists(out / "checkpoint.pt", error)) {
+    if (resume) return {};
+    return fail(ErrorKind::kUsage, "a training run has left its checkpoint here", out.native(),
+                "go on with --resume, or take another --out");
+  }
+  for (const char* const left : {"best.policy", "log.csv"}) {
+    if (!fs::exists(out / left, error)) continue;
+    return fail(ErrorKind::kUsage,
+                std::string("a training run has left its ") + left + " here, and no checkpoint to go on from",
+                out.native(), "remove what is left there, or take another --out");
+  }
+  if (!resume) return {};
+  return fail(ErrorKind::kNotFound, "nothing to resume: no checkpoint.pt in this folder", out.native(),
+              "leave out --resume to begin");
 }
 
 Status train(const TrainOptions& options) {
@@ -68,18 +90,9 @@ Status train(const TrainOptions& options) {
     return fail(ErrorKind::kUsage, "is needed to train on this machine itself", "--profile",
                 "take one with 'reins profile', or train on one with --replay");
   }
-  std::error_code error;
-  const bool there = fs::exists(fs::path(options.out) / "checkpoint.pt", error);
-  if (there && !options.resume) {
-    return fail(ErrorKind::kUsage, "a training run has left its checkpoint here", options.out,
-                "go on with --resume, or take another --out");
-  }
-  if (options.resume && !there) {
-    return fail(ErrorKind::kNotFound, "nothing to resume: no checkpoint.pt in this folder", options.out,
-                "leave out --resume to begin");
-  }
-  REINS_TRY(check_writable(fs::path(options.out) / "log.csv"));
-  REINS_TRY(check_writable(options.json.file));
+  REINS_TRY(check_folder(options.out, options.resume));
+  REINS_TRY(check_output(fs::path(options.out) / "log.csv"));
+  REINS_TRY(check_output(options.json.file));
   REINS_ASSIGN(training::ControllerConfig config, config_of(options));
   // Live: the environment runs the real engine at every step.
   const MonotonicClock clock;
@@ -116,11 +129,19 @@ Status train(const TrainOptions& options) {
     config.env.shield_off = 0;
     config.env.others = 0;  // other load is what it is here; it cannot be drawn
     config.env.requests = std::min(config.env.requests, 60.0);
+    if (config.env.least_latency_s <= 0) config.env.least_latency_s = env::kLeastLive_s;
+    run.checkpoint_due = [&clock, last_s = clock.now_s()]() mutable {
+      const double now_s = clock.now_s();
+      if (now_s - last_s < kLiveCheckpoint_s) return false;
+      last_s = now_s;
+      return true;
+    };
     run.make_run = [&world, &runtime, &plant, &images]() -> std::unique_ptr<env::TraceRun> {
       return std::make_unique<env::LiveRun>(world, runtime, *plant, images);
     };
   } else {
     if (replay) config.env.others = 0;  // what others' load does is in no table
+    config.env.least_latency_s = 0;     // virtual time wakes no threads
     run.make_run = [&world, &runtime]() -> std::unique_ptr<env::TraceRun> {
       return std::make_unique<env::Episode>(world, runtime);
     };
@@ -141,6 +162,9 @@ Status train(const TrainOptions& options) {
                     std::to_string(result->learner.total),
                 options.out, "go on with --resume");
   }
+  const env::RecentMisses& misses = result->misses;
+  const double miss_rate =
+      static_cast<double>(misses.missed) / static_cast<double>(std::max<std::size_t>(1, misses.requests));
   if (!options.json.to_stdout()) {
     std::printf("trained on %s%s: %lld steps, %lld episodes, seed %lld\n", bench->board().name.c_str(), how,
                 static_cast<long long>(result->learner.steps), static_cast<long long>(result->learner.episodes),
@@ -148,6 +172,9 @@ Status train(const TrainOptions& options) {
     std::printf("%s reward per step %.4f, at step %lld\n",
                 run.validate ? "best validation of the second half (the first is too early to trust):" : "mean",
                 result->best_reward, static_cast<long long>(result->best_at));
+    if (live && misses.requests > 0) {
+      std::printf("missed %.1f %% of its last %zu requests, exploration included\n", 100 * miss_rate, misses.requests);
+    }
     std::printf("wrote %s/best.policy; freeze it with: reins freeze --run %s --out FILE\n", options.out.c_str(),
                 options.out.c_str());
   }
@@ -160,6 +187,8 @@ Status train(const TrainOptions& options) {
       {"seed", options.seed},
       {"best_reward", result->best_reward},
       {"best_at", result->best_at},
+      {"recent_requests", misses.requests},
+      {"recent_miss_rate", miss_rate},
       {"folder", options.out}}.dump(2));
 }
 
@@ -168,9 +197,14 @@ Status freeze(const FreezeOptions& options) {
     return fail(ErrorKind::kUsage, "--out and --c-header name the same file", options.out,
                 "give the header another name");
   }
-  REINS_TRY(check_writable(options.out));
-  REINS_TRY(check_writable(options.header));
-  REINS_TRY(check_writable(options.json.file));
+  std::error_code missing;
+  if (!fs::exists(fs::path(options.run) / "best.policy", missing)) {
+    return fail(ErrorKind::kNotFound, "no training run here: no best.policy in this folder", options.run,
+                "train it first with reins train --out");
+  }
+  REINS_TRY(check_output(options.out));
+  REINS_TRY(check_output(options.header));
+  REINS_TRY(check_output(options.json.file));
   REINS_ASSIGN(const policies::PolicyFile file, training::freeze(options.run, {}, options.w_miss));
   REINS_TRY(policies::write_policy(file, options.out));
   if (!options.header.empty()) REINS_TRY(write_file_atomic(options.header, policies::c_header(file)));

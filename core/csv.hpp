@@ -31,6 +31,8 @@ class CsvTable {
   Result<long long> integer(std::size_t row, std::string_view column) const;
   /// True where the column exists and the cell is not empty.
   bool present(std::size_t row, std::string_view column) const;
+  /// What parse() or read() was told.
+  const std::string& where() const noexcept { return where_; }
   /// "<where>:<line>" of a row.
   std::string place(std::size_t row) const;
 

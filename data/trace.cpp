@@ -247,7 +247,7 @@ Result<Trace> read_camera_trace(const std::filesystem::path& path, double load, 
   }
   if (trace.rows.empty() || trace.rows.back().time_s <= trace.rows.front().time_s) {
     return fail(ErrorKind::kGarbled, "the requests span no time", path.native(),
-                "give a longer duration or another file");
+                "ask for more requests, or take another file");
   }
   // n requests in n mean gaps: the trace ends one mean gap behind its last request.
   const double n = static_cast<double>(trace.rows.size());

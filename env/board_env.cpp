@@ -20,6 +20,9 @@ Result<EnvConfig> EnvConfig::from_toml(const TomlTable& table) {
     REINS_ASSIGN(c.target_factors, table.numbers("target_factors", 0.1, 1000));
   }
   REINS_ASSIGN(c.periodic, table.number_or("periodic", c.periodic, 0, 1));
+  if (table.has("least_latency_s")) {
+    REINS_ASSIGN(c.least_latency_s, table.number("least_latency_s", 1e-6, 10));
+  }
   REINS_ASSIGN(c.requests, table.number_or("requests", c.requests, 10, 100000));
   REINS_ASSIGN(c.changing, table.number_or("changing", c.changing, 0, 1));
   REINS_ASSIGN(c.top_floor, table.number_or("top_floor", c.top_floor, 0, 1));
@@ -58,8 +61,8 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
   trace.arrivals = rng.uniform() < config_.periodic ? data::Arrivals::kPeriodic
                                                     : data::kArrivals[1 + rng.index(data::kArrivals.size() - 1)];
   trace.load = pick(config_.loads);
-  trace.full_latency_s = full_s;
-  trace.duration_s = config_.requests * full_s / trace.load;
+  trace.full_latency_s = std::max(full_s, config_.least_latency_s);
+  trace.duration_s = config_.requests * trace.full_latency_s / trace.load;
   const std::vector<double> floors = floors_of(world_);
   const bool changing = rng.uniform() < config_.changing;
   const bool top_floor = rng.uniform() < config_.top_floor;
@@ -112,6 +115,10 @@ Result<Step> BoardEnv::reset(std::uint64_t seed) {
   return step;
 }
 
+RecentMisses BoardEnv::recent_misses() const noexcept {
+  return {recent_.size(), static_cast<std::size_t>(std::count(recent_.begin(), recent_.end(), true))};
+}
+
 int BoardEnv::newly_missed() {
   // A miss is charged when it becomes certain, not when the late reply comes: the decisions that led to it are then the
   // last ones, and a slow policy cannot put its misses off. What turns out in time after all is paid back.
@@ -162,6 +169,12 @@ Result<Step> BoardEnv::step(const policies::Action& action) {
   last_energy_j_ = energy.total_j();
   facts.switched = run_->runtime().counters().switches != last_switches_;
   for (const control::Outcome& outcome : run_->outcomes()) {
+    if (recent_.size() < kRecentRequests) {
+      recent_.push_back(outcome.missed);
+    } else {
+      recent_[oldest_] = outcome.missed;
+      oldest_ = (oldest_ + 1) % kRecentRequests;
+    }
     if (outcome.rejected) continue;
     facts.latency_s = outcome.latency_s;
     facts.accuracy = world_.profile->accuracy(outcome.level);

@@ -27,7 +27,10 @@ struct Step {
 struct EnvConfig {
   std::vector<double> loads{0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9};
   std::vector<double> target_factors{1.1, 1.5, 2.5, 5};
-  double periodic = 0.25;       ///< share of episodes with periodic arrivals; other kinds share the rest. 0..1
+  double periodic = 0.25;  ///< share of episodes with periodic arrivals; other kinds share the rest. 0..1
+  /// The time that loads and targets are multiples of is at least this (see kLeastLive_s). For live runs; 0: the
+  /// board's own, as an emulated one has it. 1e-6..10
+  double least_latency_s = 0;
   double requests = 200;        ///< mean requests of an episode. 10..100000
   double changing = 0.7;        ///< share of episodes whose goals change within the trace. 0..1
   double top_floor = 0.25;      ///< share of episodes whose floor is the full network's accuracy. 0..1
@@ -45,6 +48,13 @@ struct EnvConfig {
   static Result<EnvConfig> from_toml(const TomlTable& table);
 };
 
+/// Of the newest requests that a BoardEnv has seen answered or rejected: how many, at most kRecentRequests, and how
+/// many of them missed.
+struct RecentMisses {
+  std::size_t requests = 0, missed = 0;
+};
+inline constexpr std::size_t kRecentRequests = 1000;
+
 /// An environment over a board. Threads: one at a time. Same seed, same actions: same steps (emulated).
 class BoardEnv {
  public:
@@ -61,6 +71,7 @@ class BoardEnv {
   const policies::ReachTable& reach() const noexcept { return run_->runtime().builder().reach(); }
   const TraceRun& run() const noexcept { return *run_; }
   const EnvConfig& config() const noexcept { return config_; }
+  RecentMisses recent_misses() const noexcept;
 
  private:
   World world_;
@@ -72,6 +83,8 @@ class BoardEnv {
   double last_energy_j_ = 0;
   std::uint64_t last_switches_ = 0;
   std::vector<std::uint64_t> lost_;  // waiting requests whose miss has been charged already
+  std::vector<bool> recent_;         // a ring: whether each of the newest requests missed
+  std::size_t oldest_ = 0;           // in a full ring
 
   int newly_missed();
 };

@@ -7,6 +7,11 @@
 
 namespace reins::env {
 
+/// What loads and targets of live training refer to at the least (EnvConfig::least_latency_s): a network that is faster
+/// waits longer for threads that share the cores to be woken than it runs, so that targets of its own time would all be
+/// missed, whatever is decided. scripts/quickstart.sh serves with the same.
+inline constexpr double kLeastLive_s = 0.004;
+
 /// Plays a trace against a plant; requests that fall due while an inference runs join behind it. The clock is the
 /// plant's; waiting sleeps until the plant's bell. The trace ends when nothing runs any more.
 class LiveRun final : public TraceRun {

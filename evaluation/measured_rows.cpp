@@ -308,8 +308,12 @@ Result<MeasuredRows> read_rows(const CsvTable& table, boards::Board& board, cons
     reads.push_back(std::move(read));
   }
   if (reads.empty()) {
-    return fail(ErrorKind::kGarbled, "no rows" + std::string(options.where.empty() ? "" : " that --where lets through"),
-                table.rows() > 0 ? table.place(0) : "--data");
+    if (table.rows() > 0) {
+      return fail(ErrorKind::kGarbled, "no rows that --where lets through", table.where(),
+                  "name columns and texts that stand in it");
+    }
+    return fail(ErrorKind::kGarbled, "no rows: nothing stands behind the header line", table.where(),
+                "a header of columns such as mapping,freq_khz,latency_s,power_w, then a line for each measurement");
   }
   if (options.new_frequencies) take_frequencies(board, reads);
   for (Read& read : reads) {

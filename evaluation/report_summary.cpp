@@ -11,6 +11,22 @@ namespace {
 
 bool any(const Cell&) { return true; }
 
+/// What is said of the requests that were served, where none was, is nothing: neither fast nor wrong.
+bool known(const Row& row, Metric metric) {
+  switch (metric) {
+    case Metric::kServedEnergy:
+    case Metric::kP50:
+    case Metric::kP95:
+    case Metric::kP99:
+    case Metric::kAccuracy:
+    case Metric::kMeasuredAccuracy:
+    case Metric::kFloorKept:
+      return row.served > 0;
+    default:
+      return true;
+  }
+}
+
 /// Ratios (0) or miss differences in points (1) of each of `names` to `base`, over the cells taken.
 struct Against {
   Figure ratio, miss_points;
@@ -35,6 +51,7 @@ SummaryRow summarise(const std::vector<CellResult>& cells, const std::vector<std
   std::array<std::vector<double>, kMetrics> by_name;
   for (const std::string& name : names) {
     std::array<double, kMetrics> sum{};
+    std::array<std::size_t, kMetrics> counted{};
     std::size_t seen = 0;
     for (const CellResult& cell : cells) {
       const Row* row = cell.row(name);
@@ -47,11 +64,16 @@ SummaryRow summarise(const std::vector<CellResult>& cells, const std::vector<std
           out.detail = "varies by cell";
       }
       ++seen;
-      for (std::size_t m = 0; m < kMetrics; ++m) sum[m] += value_of(*row, static_cast<Metric>(m));
+      for (std::size_t m = 0; m < kMetrics; ++m) {
+        if (!known(*row, static_cast<Metric>(m))) continue;
+        sum[m] += value_of(*row, static_cast<Metric>(m));
+        ++counted[m];
+      }
     }
     out.cells = std::max(out.cells, seen);
-    if (seen == 0) continue;
-    for (std::size_t m = 0; m < kMetrics; ++m) by_name[m].push_back(sum[m] / static_cast<double>(seen));
+    for (std::size_t m = 0; m < kMetrics; ++m) {
+      if (counted[m] > 0) by_name[m].push_back(sum[m] / static_cast<double>(counted[m]));
+    }
   }
   for (std::size_t m = 0; m < kMetrics; ++m) out.metrics[m] = figure_of(by_name[m]);
   out.to_kernel = against(cells, names, kernel_row(cells), any).ratio;
@@ -237,7 +259,9 @@ Figure ratio_in(const CellResult& cell, const std::vector<std::string>& names, s
 Figure metric_in(const CellResult& cell, const std::vector<std::string>& names, Metric metric) {
   std::vector<double> values;
   for (const std::string& name : names) {
-    if (const Row* row = cell.row(name); row != nullptr) values.push_back(value_of(*row, metric));
+    if (const Row* row = cell.row(name); row != nullptr && known(*row, metric)) {
+      values.push_back(value_of(*row, metric));
+    }
   }
   return figure_of(values);
 }

@@ -68,7 +68,8 @@ inline constexpr std::size_t kMetrics = 14;
 std::string_view name_of(Metric metric) noexcept;
 double value_of(const Row& row, Metric metric) noexcept;
 
-/// A row over all cells that have it: unweighted means over cells; over several policies, mean and spread of those.
+/// A row over all cells that have it: unweighted means over cells; over several policies, mean and spread of those. A
+/// cell in which nothing was served says nothing of latency and accuracy.
 struct SummaryRow {
   std::string name, detail;
   RowKind kind = RowKind::kStatic;

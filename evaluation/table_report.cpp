@@ -205,7 +205,9 @@ std::vector<Term> terms_of(const Evaluation& evaluation) {
   terms.push_back(
       {"shield", "the rules around a policy that keep deadlines, heat and caps; a column counts what they change"});
   terms.push_back(
-      {"oracle", "the ceiling: knows the true physics and the queue, but no request before it comes (myopic)"});
+      {"oracle",
+       "the ceiling: knows the true physics and the queue, but no request before it comes (myopic), so that in a few "
+       "cells a policy needs a little less energy"});
   terms.push_back({"energy to x", "energy over that of x, mean of the per-cell ratios: below 1 is less"});
   terms.push_back(
       {"right, floor kept", "share of answers that are correct; share at or above the floor then in force"});

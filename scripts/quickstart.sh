@@ -75,7 +75,7 @@ show_served() {
     $at["latency_s"] > 0 && ($at["level"] + 0 > level || ($at["level"] + 0 == level && $at["latency_s"] + 0 < least)) {
       level = $at["level"] + 0; least = $at["latency_s"] + 0 }
     END {
-      if (least < 0.004) least = 0.004  # what is faster waits for the generator, which shares the cores
+      if (least < 0.004) least = 0.004  # what is faster waits for others on these cores; live training does so too
       printf "%.6g %.6g,%.6g,%.6g ", 0.15 / least, 2 * least, 3.5 * least, 5 * least
       for (l = 1; l <= level; ++l) printf "%s%s", (l > 1 ? "," : ""), floor[l]
       print ""
@@ -121,7 +121,7 @@ state=(--state "$out/found-on-this-machine.toml")
 
 stage "1 network: the shipped one, and a small one trained here on synthetic images"
 show reins net info
-rm -f "$out"/*/checkpoint.pt  # of an earlier quickstart, which would want --resume
+rm -f "$out"/*/{checkpoint.pt,best.policy,log.csv}  # of an earlier quickstart, which would want --resume
 show reins net train --dataset synthetic --out "$out/network" --threads "$threads" "${net[@]}"
 if [[ -n "$data" ]]; then
   network=$shipped images=(--data "$data")

@@ -193,7 +193,9 @@ Result<ControllerProgress> train_controller(const ControllerRun& run) {
   };
   hooks.checkpoint_every = run.config.checkpoint_every;
   hooks.checkpoint = [&](const agent::Dqn& learner, const agent::TrainProgress&) { return learner.save(checkpoint); };
+  hooks.checkpoint_due = run.checkpoint_due;
   REINS_ASSIGN(state.learner, agent::train(*dqn, environment, hooks));
+  state.misses = env.recent_misses();
   REINS_TRY(dqn->save(checkpoint));
   state.fraction = 1;
   return state;

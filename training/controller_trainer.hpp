@@ -34,6 +34,7 @@ struct ControllerProgress {
   double validation_reward = 0;  ///< mean reward per step of the newest validation
   double best_reward = 0;
   std::int64_t best_at = 0;  ///< steps at which the best was found
+  env::RecentMisses misses;  ///< of the training itself, so exploration included; at its end alone
 };
 
 struct ControllerRun {
@@ -45,6 +46,7 @@ struct ControllerRun {
   bool resume = false;
   bool validate = true;  ///< false on a live board: validation would double the time
   std::string commit;
+  std::function<bool()> checkpoint_due;                     ///< as agent::TrainHooks has it: beside checkpoint_every's
   std::function<bool(const ControllerProgress&)> progress;  ///< false: stop at the end of the episode
 };
 

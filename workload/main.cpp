@@ -60,10 +60,14 @@ void declare(CLI::App& app, Arguments& a) {
   app.add_option("--segment", a.load.segment_s, "mean seconds between such changes")
       ->capture_default_str()
       ->excludes(trace);
-  app.add_option("--seed", a.load.seed, "of the trace and of the order of images")->capture_default_str();
+  const CLI::Range seeds(std::int64_t{0}, std::int64_t{1'000'000'000'000'000});  // a minus would wrap around
+  app.add_option("--seed", a.load.seed, "of the trace and of the order of images")->check(seeds)->capture_default_str();
   auto* data = app.add_option("--data", a.data, "folder with CIFAR-10's binary files; its test images are sent");
   app.add_option("--dataset", a.dataset, "cifar10 or synthetic (default: synthetic, with --data cifar10)");
-  app.add_option("--data-seed", a.data_seed, "of the synthetic images")->capture_default_str()->excludes(data);
+  app.add_option("--data-seed", a.data_seed, "of the synthetic images")
+      ->check(seeds)
+      ->capture_default_str()
+      ->excludes(data);
   const CLI::Validator not_nan(  // which no range refuses: it is neither below nor above
       [](std::string& text) {
         return std::isnan(std::strtod(text.c_str(), nullptr)) ? text + " is no number" : std::string();

@@ -67,6 +67,23 @@ TEST_F(DqnResume, GoesOnBitForBit) {
   EXPECT_EQ(resumed->examples(20), whole->examples(20));
 }
 
+TEST_F(DqnResume, TakesACheckpointBetweenEpisodesWhereOneIsDue) {
+  config_.steps = 400;
+  const auto dqn = make();
+  Contextual problem;
+  TrainHooks hooks;
+  int asked = 0;
+  hooks.checkpoint_due = [&asked] { return ++asked == 3; };
+  std::vector<std::int64_t> episodes;
+  hooks.checkpoint = [&](const Dqn& learner, const TrainProgress& p) -> Status {
+    episodes.push_back(p.episodes);
+    return learner.save(path_);
+  };
+  ASSERT_OK(train(*dqn, problem, hooks));
+  EXPECT_THAT(episodes, ::testing::ElementsAre(3));
+  EXPECT_GT(asked, 3);
+}
+
 TEST_F(DqnResume, RefusesWhatIsNotAWholeCheckpointOfThisRun) {
   const auto dqn = make();
   EXPECT_THAT(dqn->resume(path_), IsError(ErrorKind::kNotFound, HasSubstr("reins_resume")));

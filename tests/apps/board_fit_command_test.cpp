@@ -99,7 +99,7 @@ TEST_F(BoardFitCommand, BadInputIsOneLineAndWritesNothing) {
       {"nothing in the row", "mapping,freq_khz,latency_s\na57x1,921600,\n", {}, "neither latency nor power"},
       {"power of what", "mapping,freq_khz,power_w\na57x1,921600,1\n", {}, "without latency or busy_cores"},
       {"too few rows", "mapping,freq_khz,power_w,busy_cores\na57x1,921600,2.5,1\n", {}, "too few rows"},
-      {"no rows", kHeader, {}, "no rows"},
+      {"no rows", kHeader, {}, "bad.csv: no rows: nothing stands behind the header line; a header of columns"},
       {"filtered away", kGood, {"--where", "mapping=gpu"}, "no rows that --where lets through"},
       {"filter by nothing", kGood, {"--where", "device=NX"}, "'device' is missing"},
       {"hold out", kGood, {"--hold-out", "half"}, "'half' is no way"},

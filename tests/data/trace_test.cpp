@@ -219,6 +219,9 @@ TEST_F(CameraFile, RefusesBrokenFiles) {
   EXPECT_THAT(read_camera_trace(path_, 0.5, 0.1, 1, 60), IsError(ErrorKind::kGarbled, HasSubstr("goes back")));
   write("Time,Frames After Filter,latency_constraint\n2,1,1\n2,1,1\n");
   EXPECT_THAT(read_camera_trace(path_, 0.5, 0.1, 1, 60), IsError(ErrorKind::kGarbled, HasSubstr("span no time")));
+  write("Time,Frames After Filter,latency_constraint\n2,1,1\n3,9,1\n4,1,1\n");
+  EXPECT_THAT(read_camera_trace(path_, 0.5, 0.1, 1, 1),
+              IsError(ErrorKind::kGarbled, HasSubstr("span no time; ask for more requests")));
   write("Time,Frames After Filter,latency_constraint\n2,1.5,1\n3,1,1\n");
   EXPECT_THAT(read_camera_trace(path_, 0.5, 0.1, 1, 60), IsError(ErrorKind::kGarbled, HasSubstr("no count")));
   EXPECT_THAT(read_camera_trace("/nonexistent.csv", 0.5, 0.1, 1, 60),

@@ -318,6 +318,27 @@ TEST(BoardEnv, SameSeedSameStepsOtherSeedOthers) {
   EXPECT_NE(first, play(b, 12, Rng(1)));
 }
 
+TEST(BoardEnv, LoadsAndTargetsAreMultiplesOfTheLeastLatencyWhereTheBoardIsFaster) {
+  HandWorld world;  // its full network takes 0.04 s
+  EnvConfig config = short_episodes();
+  config.no_target = 0;
+  config.loads = {0.5};
+  const auto make = [&](double least_s) {
+    config.least_latency_s = least_s;
+    return BoardEnv(world.world(), config, std::make_unique<Episode>(world.world(), config.runtime));
+  };
+  BoardEnv as_it_is = make(0), slower = make(0.03), faster = make(0.4);
+  EXPECT_EQ(play(as_it_is, 11, Rng(1)), play(slower, 11, Rng(1))) << "a slower board is as it is";
+  auto step = faster.reset(11);
+  ASSERT_OK(step);
+  while (step->end == StepEnd::kRunning) {
+    EXPECT_GE(step->observation->facts.goals.latency_s.value_or(0), 1.1 * 0.4 - 1e-9);
+    step = faster.step(act(2, 2, 4));
+    ASSERT_OK(step);
+  }
+  EXPECT_NEAR(faster.run().now_s(), 40 * 0.4 / 0.5, 4) << "the gaps between requests are as much longer";
+}
+
 TEST(BoardEnv, EpisodesEndTruncatedAtTheTracesEnd) {
   HandWorld world;
   const EnvConfig config = short_episodes();
@@ -477,6 +498,8 @@ TEST(BoardEnv, AMissIsChargedOnce) {
         << "the first is answered late, the second is overdue while it waits; its late answer is not charged again";
     EXPECT_EQ(env.run().runtime().counters().missed, 2U);
   }
+  EXPECT_EQ(env.recent_misses().requests, 6U) << "of both episodes";
+  EXPECT_EQ(env.recent_misses().missed, 4U);
 }
 
 TEST(BoardEnv, AnOverdueRequestOfOneEpisodeIsNotForgivenInTheNext) {
@@ -523,6 +546,9 @@ TEST(BoardEnv, ConfigurationRefusesUnknownKeysAndEmptyLists) {
   EXPECT_OK(EnvConfig::from_toml(*TomlTable::parse("loads = [0.1]\nrequests = 20\n", "e.toml")));
   EXPECT_THAT(EnvConfig::from_toml(*TomlTable::parse("load = [0.1]\n", "e.toml")),
               IsError(ErrorKind::kGarbled, HasSubstr("'load'")));
+  EXPECT_EQ(EnvConfig::from_toml(*TomlTable::parse("least_latency_s = 0.01\n", "e.toml"))->least_latency_s, 0.01);
+  EXPECT_THAT(EnvConfig::from_toml(*TomlTable::parse("least_latency_s = 0\n", "e.toml")),
+              IsError(ErrorKind::kGarbled, HasSubstr("least_latency_s")));
   EXPECT_THAT(EnvConfig::from_toml(*TomlTable::parse("loads = []\n", "e.toml")),
               IsError(ErrorKind::kGarbled, HasSubstr("at least one")));
 }

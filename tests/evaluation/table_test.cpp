@@ -78,6 +78,30 @@ TEST(EvaluationText, PrintsFiguresThatFollowFromTheCells) {
   EXPECT_THAT(text, HasSubstr("500.0 ±141.4"));
 }
 
+TEST(EvaluationText, SaysNothingOfLatencyAndAccuracyWhereNothingWasServed) {
+  Evaluation evaluation = testing::made_up_evaluation();
+  evaluation.cells.resize(2);
+  const auto line_of_pareto = [&evaluation] {
+    const std::string text = summary_table(evaluation, false).text();
+    const std::size_t at = text.find("\npareto ") + 1;
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  const auto serves_nothing = [](CellResult& cell) {
+    for (Row& row : cell.rows) {
+      if (row.name == "pareto") row.served = row.p50_s = row.p95_s = row.p99_s = row.mean_accuracy = 0;
+    }
+  };
+  serves_nothing(evaluation.cells[0]);
+  EXPECT_THAT(line_of_pareto(), HasSubstr(" 75.00")) << "of the cell where it served";
+  serves_nothing(evaluation.cells[1]);
+  EXPECT_THAT(line_of_pareto(), ::testing::ContainsRegex("- +- +- +- +- +- ")) << "three latencies, three accuracies";
+}
+
+TEST(EvaluationText, SaysThatTheOracleIsMyopic) {
+  EXPECT_THAT(evaluation_text(testing::made_up_evaluation(), false),
+              HasSubstr("(myopic), so that in a few cells a policy needs a little less"));
+}
+
 TEST(EvaluationText, LeavesLearnedColumnsOutWithoutAPolicy) {
   Evaluation evaluation = testing::made_up_evaluation();
   evaluation.learned.clear();

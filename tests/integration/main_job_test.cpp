@@ -148,9 +148,12 @@ TEST_F(MainJob, ProfilesAndTrainsLiveOnThisMachine) {
   EXPECT_THAT(ran.output, HasSubstr("REPLAYED"));
 
   ran = reins("train --board host --network " + synthetic() + " --profile " + at("host.csv") + " --steps 120 --state " +
-              at("state.toml") + " --out " + at("live"));
+              at("state.toml") + " --out " + at("live") + " --json " + at("live.json"));
   ASSERT_EQ(ran.code, 0) << ran.output;
-  EXPECT_THAT(ran.output, HasSubstr("(live)"));
+  EXPECT_THAT(ran.output, AllOf(HasSubstr("(live)"), HasSubstr("requests, exploration included")));
+  const auto json = nlohmann::json::parse(*read_file(at("live.json")), nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  EXPECT_LT(json["recent_miss_rate"], 0.7) << "targets of the network's own time are nearly all missed";
   EXPECT_FALSE(fs::exists(at("state.toml"))) << "the board was not put back";
 }
 
@@ -165,6 +168,7 @@ TEST_F(MainJob, SameSeedGivesTheSamePolicy) {
 TEST_F(MainJob, SaysInOneLineWhatIsWrong) {
   expect_one_line(reins("eval --policy " + at("none.policy")), 2, "none.policy");
   expect_one_line(reins("freeze --run " + at("none") + " --out " + at("x.policy")), 2, "best.policy");
+  expect_one_line(reins("freeze --run " + at("none") + " --out " + at("x.policy")), 2, "reins train --out");
   expect_one_line(reins("train --board odroid-xu4 --out " + at("x")), 2, "odroid-xu3");
   expect_one_line(reins("train --board host --out " + at("x")), 2, "--profile");
   expect_one_line(reins("train --board odroid-xu3 --resume --out " + at("nothing-here")), 2, "--resume");
@@ -191,6 +195,32 @@ TEST_F(MainJob, AnInterruptedTrainingSaysSoAndGoesOn) {
   const Ran resumed = reins("train --board odroid-xu3 --steps 6000 --resume --out " + run);
   EXPECT_EQ(resumed.code, 0) << resumed.output;
   EXPECT_THAT(resumed.output, HasSubstr("trained on"));
+}
+
+TEST_F(MainJob, AKilledTrainingGoesOnFromItsLastCheckpointAndIsNotOverwritten) {
+  const std::string run = at("killed");
+  const std::string train = "train --board odroid-xu3 --steps 3000 --out " + run;
+  const auto checkpoint = fs::path(run) / "checkpoint.pt";
+  {
+    Process training({std::string(REINS_BINARY_DIR) + "/bin/reins", "train", "--board", "odroid-xu3", "--steps", "3000",
+                      "--out", run});
+    for (int i = 0; i < 6000 && !fs::exists(checkpoint); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSERT_TRUE(fs::exists(checkpoint)) << training.text;
+    training.signal(SIGKILL);
+    EXPECT_EQ(training.code(), -1) << training.text;
+    EXPECT_THAT(training.text, Not(HasSubstr("trained on")));
+  }
+  expect_one_line(reins(train), 2, "--resume");
+  const Ran resumed = reins(train + " --resume");
+  EXPECT_EQ(resumed.code, 0) << resumed.output;
+  EXPECT_THAT(resumed.output, HasSubstr("trained on"));
+  // As of a run that was killed before its first.
+  fs::remove(checkpoint);
+  for (const char* resume : {"", " --resume"}) {
+    expect_one_line(reins(train + resume), 2, "best.policy here, and no checkpoint");
+    EXPECT_TRUE(fs::exists(fs::path(run) / "best.policy"));
+  }
 }
 
 TEST_F(MainJob, RefusesACutOrForeignPolicy) {

@@ -78,6 +78,8 @@ TEST(WorkloadProgram, BadInputIsOneLineAndAnExitCode) {
       {"--generate sometimes", 2, "bursty, poisson, periodic or batched"},
       {"--rate -3", 2, "--rate"},
       {"--rate x", 2, "--rate"},
+      {"--seed -1", 2, "--seed"},
+      {"--data-seed -1", 2, "--data-seed"},
       {"--data /nowhere", 2, "/nowhere"},
       {"--dataset mnist", 2, "mnist"},
       {"--frobnicate", 2, "--frobnicate"},
