@@ -1,9 +1,4 @@
 // Actuators on cpufreq policies of a real kernel (acpi-cpufreq): what they say is what the kernel does.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -37,13 +32,6 @@ bool is_freq(const Result<Setting>& setting, std::int64_t khz) {
   return freq != nullptr && freq->khz == khz;
 }
 
-bool load_module(const std::string& name) {
-  const int fd = ::open(("/modules/" + name + ".ko").c_str(), O_RDONLY | O_CLOEXEC);
-  const bool loaded = fd >= 0 && ::syscall(SYS_finit_module, fd, "", 0) == 0;
-  ::close(fd);
-  return loaded;
-}
-
 /// A pinned range is in force as soon as the governor next looks, which schedutil does when work wakes up there:
 /// `at_once` is for what the kernel does within the write.
 void set_every_point(ActuatorSet& set, bool at_once) {
@@ -75,7 +63,7 @@ TEST_F(Actuators, SetEveryPointOfBothPoliciesAndReadItBack) {
 }
 
 TEST_F(Actuators, PinWhereTheKernelHasNoUserspaceGovernor) {
-  ASSERT_EQ(::syscall(SYS_delete_module, "cpufreq_userspace", O_NONBLOCK), 0);
+  ASSERT_TRUE(unload_module("cpufreq_userspace"));
   {
     ActuatorSet set = make();
     EXPECT_TRUE(set.missing().empty());

@@ -35,7 +35,8 @@ class OnTheKernel : public ::testing::Test {
       ASSERT_EQ(put(policy + "/scaling_max_freq", first_line(policy + "/cpuinfo_max_freq")), 0);
       ASSERT_EQ(put(policy + "/scaling_min_freq", first_line(policy + "/cpuinfo_min_freq")), 0);
     }
-    for (const char* chip : {"ina226", "lm75"}) plug(chip);  // refused where it is there already
+    for (const char* module : {"cpufreq_userspace", "lm75"}) load_module(module);  // refused where it is there already
+    for (const char* chip : {"ina226", "lm75"}) plug(chip);                        // the same
     found_ = frequency_settings();
     auto board = boards::load_board(kBoardFile);
     ASSERT_OK(board);

@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <linux/i2c-dev.h>
 #include <linux/i2c.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,6 +48,13 @@ bool wait_for(const std::function<bool()>& done, std::chrono::seconds patience) 
   return true;
 }
 
+void stay_on(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(static_cast<std::size_t>(cpu), &set);
+  ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
+}
+
 std::string bus_folder() {
   for (const auto& bus : find_paths("/", "sys/bus/i2c/devices/i2c-*")) {
     if (first_line(bus / "name").starts_with("SMBus stub")) return bus.native();
@@ -55,6 +65,16 @@ std::string bus_folder() {
 bool plug(const std::string& chip) { return put(bus_folder() + "/new_device", chip + " " + address_of(chip)) == 0; }
 
 bool unplug(const std::string& chip) { return put(bus_folder() + "/delete_device", address_of(chip)) == 0; }
+
+bool load_module(const std::string& name) {
+  const int fd = ::open(("/modules/" + name + ".ko").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool loaded = ::syscall(SYS_finit_module, fd, "", 0) == 0;
+  ::close(fd);
+  return loaded;
+}
+
+bool unload_module(const std::string& name) { return ::syscall(SYS_delete_module, name.c_str(), O_NONBLOCK) == 0; }
 
 Chips::Chips() {
   const std::string folder = bus_folder();

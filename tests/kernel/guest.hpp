@@ -25,6 +25,9 @@ int put(const std::string& path, const std::string& text);
 /// is worth having.
 bool wait_for(const std::function<bool()>& done, std::chrono::seconds patience = std::chrono::seconds(30));
 
+/// The calling thread runs on this processor alone from here on.
+void stay_on(int cpu);
+
 /// The registers of the chips behind i2c-stub, as the chips themselves would set them (SMBus words over /dev/i2c-N,
 /// which the bound drivers do not see): an INA226 at 0x40 with a shunt of 10 milliohms, an LM75 at 0x48.
 class Chips {
@@ -52,5 +55,9 @@ std::string bus_folder();
 /// Binds the driver of `chip` ("ina226", "lm75") to it, or takes the device away: as plugging and unplugging does.
 bool plug(const std::string& chip);
 bool unplug(const std::string& chip);
+
+/// A driver's module, e.g. "lm75", from /modules; with it go and come the devices that it made.
+bool load_module(const std::string& name);
+bool unload_module(const std::string& name);
 
 }  // namespace reins::kernel_tests

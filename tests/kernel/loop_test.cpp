@@ -25,7 +25,12 @@ using testing::Process;
 const std::string kProfile = "/tmp/measured.csv";
 const std::string kPolicy = "/tmp/thermostat.policy";
 const std::string kPlantLog = "/tmp/plant.csv";
-constexpr int kRequests = 320;
+/// The load: stretches of requests with rests between them. Quiet ones are those in which at most kMostHeldUp of the
+/// plant's energy may be off because the machine outside held the guest up. The load is offered again, three times in
+/// all, where less than kEnough_j (of some 40 J) is theirs: one short stretch is compared to within 0.06 J.
+constexpr int kStretches = 8, kRequests = 40;
+constexpr double kApart_s = 0.12, kRest_s = 2.5;
+constexpr double kMostHeldUp = 0.02, kEnough_j = 15;
 constexpr double kUpdate_s = 0.2816;  // of the plant's INA226
 
 /// Above these temperatures the policy takes one point less.
@@ -113,6 +118,7 @@ class PlantLog {
     }
   }
   std::size_t size() const { return rows_.size(); }
+  double end_s() const { return rows_.empty() ? 0 : rows_.back().time_s; }
   double energy_j(double time_s) const {
     for (std::size_t i = 1; i < rows_.size(); ++i) {
       const Row &before = rows_[i - 1], &after = rows_[i];
@@ -178,20 +184,125 @@ class LateWatch {
   std::thread thread_;
 };
 
-/// The full network is asked for in every second stretch of 40, so that both clusters get their share.
+/// The full network is asked for in every second stretch, so that both clusters get their share.
 data::Trace trace() {
   data::Trace trace;
-  for (int i = 0; i < kRequests; ++i) {
+  for (int i = 0; i < kStretches * kRequests; ++i) {
     data::TraceRow row;
-    row.time_s = 0.12 * i;
-    row.accuracy_floor = (i / 40) % 2 == 0 ? 1.0 : 0.0;
+    row.time_s = kApart_s * i + kRest_s * (i / kRequests);
+    row.accuracy_floor = (i / kRequests) % 2 == 0 ? 1.0 : 0.0;
     trace.rows.push_back(row);
   }
-  trace.end_s = 0.12 * kRequests;
+  trace.end_s = trace.rows.back().time_s + kApart_s;
   return trace;
 }
 
-class ClosedLoop : public OnTheKernel {};
+/// What Reins said in a rest, at some moments of it. Power is steady there, so its sensor's age makes no difference,
+/// and the mean over many moments makes none of the steps in which the energy grows.
+struct Rest {
+  std::vector<std::pair<double, double>> said;  ///< s, J
+  double late_s = 0;                            ///< LateWatch at its end
+  double middle_s() const { return (said.front().first + said.back().first) / 2; }
+  /// Energy that Reins has more than the plant.
+  double ahead_j(const PlantLog& log) const {
+    double sum_j = 0;
+    for (const auto& [time_s, energy_j] : said) sum_j += energy_j - log.energy_j(time_s);
+    return sum_j / static_cast<double>(said.size());
+  }
+};
+
+Rest rest(Server& server, const LateWatch& late) {
+  using std::chrono::milliseconds;
+  const MonotonicClock clock;
+  std::this_thread::sleep_for(milliseconds(900));  // until the sensor has said that it is one
+  Rest rest;
+  for (const double until_s = clock.now_s() + 0.85; clock.now_s() < until_s || rest.said.empty();) {
+    const double before_s = clock.now_s();
+    if (const auto energy_j = server.metrics().energy_j) {
+      rest.said.emplace_back((before_s + clock.now_s()) / 2, *energy_j);
+    } else if (clock.now_s() > until_s + 30) {
+      ADD_FAILURE() << "no energy is said";
+      rest.said.emplace_back(before_s, 0);
+    }
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  rest.late_s = late.late_s();
+  return rest;
+}
+
+/// A stretch of requests between two rests, as both saw it.
+struct Compared {
+  double plant_j = 0, reins_j = 0, held_up = 0;
+  bool quiet() const { return held_up <= kMostHeldUp; }
+};
+
+Compared compare(const PlantLog& log, const Rest& before, const Rest& after) {
+  Compared stretch;
+  stretch.plant_j = log.energy_j(after.middle_s()) - log.energy_j(before.middle_s());
+  stretch.reins_j = stretch.plant_j + after.ahead_j(log) - before.ahead_j(log);
+  stretch.held_up = log.held_up(before.middle_s(), after.middle_s(), after.late_s - before.late_s);
+  return stretch;
+}
+
+class ClosedLoop : public OnTheKernel {
+ protected:
+  void offer(Server& server, const LateWatch& late);
+  void look_until_served(Server& server);
+
+  std::uint64_t asked_ = 0;
+  int looks_ = 0, near_ = 0;
+  std::vector<Rest> rests_;
+  std::vector<Compared> stretches_;
+  std::size_t quiet_ = 0;
+  double quiet_j_ = 0;
+};
+
+/// Meanwhile: what the policy took, beside the temperature that it may have seen.
+void ClosedLoop::look_until_served(Server& server) {
+  protocol::MetricsAnswer now;
+  const bool served = wait_for(
+      [&] {
+        now = server.metrics();
+        if (now.mapping == "big" && now.temperature_c) {
+          const auto above =
+              std::count_if(kSteps_c.begin(), kSteps_c.end(), [&](double c) { return *now.temperature_c > c; });
+          const std::size_t expected = kSteps_c.size() - static_cast<std::size_t>(above);
+          const auto at = std::find(kBigKhz.begin(), kBigKhz.end(), now.freq_khz) - kBigKhz.begin();
+          const bool as_asked = std::abs(at - static_cast<std::ptrdiff_t>(expected)) <= 1;
+          // At rest it is parked at its lowest point, which says nothing of the policy.
+          looks_ += at != 0 || as_asked ? 1 : 0;
+          near_ += as_asked ? 1 : 0;
+        }
+        return now.offered >= asked_ && now.served + now.rejected >= asked_;
+      },
+      std::chrono::seconds(100));
+  EXPECT_TRUE(served) << now.served << " of " << asked_ << " served";
+}
+
+/// Offers the load once, and compares what both say of its stretches.
+void ClosedLoop::offer(Server& server, const LateWatch& late) {
+  if (rests_.empty()) rests_.push_back(rest(server, late));
+  Process load({"/reins/bin/reins-workload", "--connect", server.endpoint(), "--trace", "/tmp/trace.csv", "--dataset",
+                "synthetic", "--json", "--quiet", "--timeout", "60"});
+  for (int i = 0; i < kStretches && !HasFailure(); ++i) {
+    asked_ += kRequests;
+    look_until_served(server);
+    Rest after = rest(server, late);
+    // Of a slow guest, which was still at work when it should have rested: one stretch with the next.
+    if (server.metrics().offered > asked_) continue;
+    // The plant's log has a line per update, and must reach over the last look.
+    ASSERT_TRUE(wait_for([&] { return PlantLog().end_s() > after.said.back().first; }));
+    const Compared stretch = compare(PlantLog(), rests_.back(), after);
+    std::printf("stretch %d: energy %.4f J by Reins, %.4f J by the plant (%+.2f %%); held up: %.2f %%\n", i + 1,
+                stretch.reins_j, stretch.plant_j, 100 * (stretch.reins_j / stretch.plant_j - 1), 100 * stretch.held_up);
+    rests_.push_back(std::move(after));
+    stretches_.push_back(stretch);
+    if (!stretch.quiet()) continue;
+    ++quiet_;
+    quiet_j_ += stretch.plant_j;
+  }
+  EXPECT_EQ(load.code(), 0) << load.text;
+}
 
 TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
   write_network();
@@ -219,60 +330,41 @@ TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
   Server server(serve_command({"--policy", kPolicy, "--profile", kProfile}));
   ASSERT_TRUE(server.up()) << server.text();
   ASSERT_TRUE(wait_for([&] { return server.metrics().energy_j.value_or(0) > 0.1; }));
-  // At rest at both ends, so that what the sensor has yet to say there is the same: its age makes no difference then.
-  const auto rest = [] { std::this_thread::sleep_for(std::chrono::seconds(2)); };
-  rest();
-  const MonotonicClock clock;
-  const double begin_s = clock.now_s();
-  const double begin_j = server.metrics().energy_j.value_or(0);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
   const LateWatch late;
-
-  Process load({"/reins/bin/reins-workload", "--connect", server.endpoint(), "--trace", "/tmp/trace.csv", "--dataset",
-                "synthetic", "--json", "--quiet", "--timeout", "60"});
-  // Meanwhile: what the policy took, beside the temperature that it may have seen.
-  int looks = 0, near = 0;
-  protocol::MetricsAnswer now;
-  const bool served = wait_for(
-      [&] {
-        now = server.metrics();
-        if (now.mapping == "big" && now.temperature_c) {
-          const auto above =
-              std::count_if(kSteps_c.begin(), kSteps_c.end(), [&](double c) { return *now.temperature_c > c; });
-          const std::size_t expected = kSteps_c.size() - static_cast<std::size_t>(above);
-          const auto at = std::find(kBigKhz.begin(), kBigKhz.end(), now.freq_khz) - kBigKhz.begin();
-          const bool as_asked = std::abs(at - static_cast<std::ptrdiff_t>(expected)) <= 1;
-          // At rest it is parked at its lowest point, which says nothing of the policy.
-          looks += at != 0 || as_asked ? 1 : 0;
-          near += as_asked ? 1 : 0;
-        }
-        return now.offered >= kRequests && now.served + now.rejected >= kRequests;
-      },
-      std::chrono::seconds(150));
-  EXPECT_TRUE(served) << now.served << " served";
-  EXPECT_EQ(load.code(), 0) << load.text;
-  rest();
-  now = server.metrics();
-  const double end_s = clock.now_s(), late_s = late.late_s();
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  for (int again = 0; again < 3 && quiet_j_ < kEnough_j && !HasFailure(); ++again) offer(server, late);
+  const protocol::MetricsAnswer now = server.metrics();
   EXPECT_EQ(server.stop(), 0) << server.text();
   plant.signal(SIGTERM);
   EXPECT_EQ(plant.code(), 0) << plant.text;
 
-  EXPECT_GE(now.decisions, 300U);
-  EXPECT_EQ(now.served, static_cast<std::uint64_t>(kRequests));
+  EXPECT_GE(static_cast<double>(now.decisions), 0.93 * static_cast<double>(asked_));
+  EXPECT_EQ(now.served, asked_);
   EXPECT_EQ(now.energy_source, "measured");
   EXPECT_EQ(frequency_settings(), found_);
 
-  const PlantLog log;
-  const double reins_j = now.energy_j.value_or(0) - begin_j;
-  const double plant_j = log.energy_j(end_s) - log.energy_j(begin_s);
-  const double held_up = log.held_up(begin_s, end_s, late_s);
+  Compared all, left_alone;
+  for (const Compared& stretch : stretches_) {
+    for (Compared* sum : {&all, &left_alone}) {
+      if (sum == &left_alone && !stretch.quiet()) continue;
+      sum->plant_j += stretch.plant_j;
+      sum->reins_j += stretch.reins_j;
+      sum->held_up += stretch.held_up * stretch.plant_j;  // for now in joules
+    }
+  }
+  for (Compared* sum : {&all, &left_alone}) sum->held_up /= sum->plant_j;
   std::printf(
-      "%llu decisions in %.1f s, %llu switches; energy %.4f J by Reins, %.4f J by the plant (%+.3f %%); held up: %.3f "
-      "%%\n",
-      static_cast<unsigned long long>(now.decisions), end_s - begin_s, static_cast<unsigned long long>(now.switches),
-      reins_j, plant_j, 100 * (reins_j / plant_j - 1), 100 * held_up);
-  EXPECT_NEAR(reins_j / plant_j, 1, 0.01 + held_up);
+      "%llu decisions, %llu switches; energy %.4f J by Reins, %.4f J by the plant (%+.3f %%); held up: %.2f %%\n",
+      static_cast<unsigned long long>(now.decisions), static_cast<unsigned long long>(now.switches), all.reins_j,
+      all.plant_j, 100 * (all.reins_j / all.plant_j - 1), 100 * all.held_up);
+  std::printf(
+      "of it in %zu of %zu stretches that the machine left alone: %.4f J, %.4f J (%+.3f %%); held up: %.2f %%\n",
+      quiet_, stretches_.size(), left_alone.reins_j, left_alone.plant_j,
+      100 * (left_alone.reins_j / left_alone.plant_j - 1), 100 * left_alone.held_up);
+  EXPECT_GE(quiet_j_, kEnough_j) << "the machine outside is too busy for a comparison of energies";
+  if (quiet_ > 0) {
+    EXPECT_NEAR(left_alone.reins_j / left_alone.plant_j, 1, 0.01 + left_alone.held_up);
+  }
 
   // Both policies were moved, and the kernel itself says so; the big one over at least three of its points.
   std::string used;
@@ -287,11 +379,11 @@ TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
   };
   const int big_points = points_used(kBigPolicy, big_before), little_points = points_used(kLittlePolicy, little_before);
   std::printf("time in state:%s; hottest %.1f C; %d of %d looks at the point that the temperature asks for, +- 1\n",
-              used.c_str(), log.highest_c(), near, looks);
+              used.c_str(), PlantLog().highest_c(), near_, looks_);
   EXPECT_GE(big_points, 3);
   EXPECT_GE(little_points, 2);
-  ASSERT_GT(looks, 20);
-  EXPECT_GE(near, looks * 9 / 10) << "the temperature that the plant sets decides the frequency";
+  ASSERT_GT(looks_, 20);
+  EXPECT_GE(near_, looks_ * 9 / 10) << "the temperature that the plant sets decides the frequency";
 }
 
 }  // namespace

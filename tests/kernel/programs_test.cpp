@@ -168,16 +168,57 @@ TEST_F(Programs, AProcessorThatGoesOfflineIsDoneWithoutUntilItIsBack) {
   EXPECT_EQ(frequency_settings(), found_);
 }
 
-TEST_F(Programs, AnUnpluggedSensorEndsInNoValueNotInTheLast) {
+TEST_F(Programs, ADriverThatIsUnloadedEndsInNoTemperatureNotInTheLast) {
   Chips chips;
   ASSERT_TRUE(chips.set_temperature_c(61));
   Server server(serve());
   ASSERT_TRUE(server.up()) << server.text();
   ASSERT_TRUE(wait_for([&] { return server.metrics().temperature_c == 61; }));
-  ASSERT_TRUE(unplug("lm75"));
+  ASSERT_TRUE(unload_module("lm75"));
   EXPECT_TRUE(wait_for([&] { return !server.metrics().temperature_c.has_value(); }));
+  EXPECT_TRUE(wait_for([&] { return !server.metrics().warning.empty(); }));
+  EXPECT_THAT(server.metrics().warning, HasSubstr("board temperature_c is failing"));
   EXPECT_TRUE(server.infer()) << "it goes on without";
   EXPECT_EQ(server.stop(), 0) << server.text();
+}
+
+// What the energy is called instead is printed: it depends on the profile.
+TEST_F(Programs, AnUnpluggedPowerSensorEndsWhatIsCalledMeasured) {
+  Chips chips;
+  Server server(serve());
+  ASSERT_TRUE(server.up()) << server.text();
+  double power_w = 1;
+  ASSERT_TRUE(wait_for([&] {
+    power_w = 2.5 - power_w;  // a power that never changes would not be believed either
+    const bool set = chips.set_power_w(power_w).has_value() && server.infer();
+    const auto now = server.metrics();
+    return set && now.energy_source == "measured" && now.energy_j.value_or(0) > 0.5 && now.energy_ci_j.has_value();
+  }));
+  EXPECT_EQ(server.metrics().warning, "");
+  const double before_j = server.metrics().energy_j.value_or(0);
+  ASSERT_TRUE(unplug("ina226"));
+  EXPECT_TRUE(wait_for([&] { return server.metrics().energy_source != "measured"; }));
+  for (int i = 0; i < 20; ++i) {
+    if (i == 10) {
+      ASSERT_TRUE(plug("ina226"));  // for all that the server knows another chip
+    }
+    const auto answer = server.answer();
+    ASSERT_TRUE(answer.has_value()) << "it goes on without";
+    EXPECT_NE(answer->energy_source, "measured");
+    const auto now = server.metrics();
+    EXPECT_NE(now.energy_source, "measured") << "of a time in which nothing was";
+    EXPECT_FALSE(now.energy_ci_j.has_value()) << "how far off is known of what is measured";
+    EXPECT_THAT(now.warning, AllOf(HasSubstr("soc power_w is failing"), HasSubstr("energy is not measured")));
+    EXPECT_GE(now.sensor_failures, 1U);
+    if (i % 10 == 9) {
+      std::printf("measured before: %.3f J; now %.3f J, %s, a reply's %s; power %s; %s\n", before_j,
+                  now.energy_j.value_or(-1), now.energy_source.c_str(), answer->energy_source.c_str(),
+                  now.power_w ? "said" : "not said", now.warning.c_str());
+    }
+  }
+  EXPECT_EQ(server.stop(), 0) << server.text();
+  EXPECT_THAT(server.text(), AllOf(HasSubstr("soc power_w is failing"), Not(HasSubstr(" measured, idle included"))));
+  std::printf("%s\n", server.text().c_str());
 }
 
 }  // namespace

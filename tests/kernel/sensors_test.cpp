@@ -102,9 +102,9 @@ TEST_F(Sensors, SayThatADriverWasUnloaded) {
   const sensors::Found found = sensors::make_sensors(board_, place_);
   Sensor& temperature = named(found, "board", Quantity::kTemperatureC);
   ASSERT_OK(temperature.read());
-  ASSERT_EQ(std::system("rmmod lm75"), 0);
+  ASSERT_TRUE(unload_module("lm75"));
   EXPECT_THAT(temperature.read(), IsError(ErrorKind::kGone, HasSubstr("_")));
-  ASSERT_EQ(std::system("insmod /modules/lm75.ko"), 0);
+  ASSERT_TRUE(load_module("lm75"));
   const auto is_back = [&] { return sensors::make_sensors(board_, place_).missing.empty(); };
   EXPECT_TRUE(wait_for(is_back)) << "the kernel binds the new driver to the chip that is still there";
 }

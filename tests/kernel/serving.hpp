@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,8 @@ class Server {
   const std::string& endpoint() const { return endpoint_; }
 
   /// One request; true where an answer came that is no error.
-  bool infer() {
+  bool infer() { return answer().has_value(); }
+  std::optional<protocol::InferAnswer> answer() {
     const std::string image(3 * 32 * 32, '\x40');
     protocol::Request request = testing::infer_request(1, image);
     std::get<protocol::Infer>(request.body).tensor.shape = {1, 3, 32, 32};
@@ -59,7 +61,8 @@ class Server {
     const auto frames = client_->receive();
     const auto reply = frames.empty() ? Result<protocol::Reply>(fail(ErrorKind::kTimeout, "no reply"))
                                       : protocol::decode_reply(frames.back());
-    return reply.has_value() && std::holds_alternative<protocol::InferAnswer>(reply->body);
+    const auto* const answer = reply.has_value() ? std::get_if<protocol::InferAnswer>(&reply->body) : nullptr;
+    return answer == nullptr ? std::nullopt : std::optional(*answer);
   }
   protocol::MetricsAnswer metrics() {
     return client_->ask<protocol::MetricsAnswer>(testing::request_of(1, protocol::MetricsQuery{}));
