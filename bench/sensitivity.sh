@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# What the XU3's assumed constants do to its figures: the shipped policy, which was trained with the file as it is, on
+# boards that differ in one of them. Each cell has 4 held-out traces; generated arrivals at load 0.3, floors at the top
+# and changing.
+#   bench/sensitivity.sh [--bin DIR] >bench/results/sensitivity.txt
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+bin=$here/build/release/bin
+case ${1:-} in
+  "") ;;
+  --bin) bin=$2 ;;
+  *) echo "usage: bench/sensitivity.sh [--bin DIR]" >&2; exit 2 ;;
+esac
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# row <what differs> <sed expression>
+row() {
+  sed -E "$2" "$here/boards/odroid-xu3.toml" >"$work/board.toml"
+  if [[ -n "$2" ]] && cmp -s "$here/boards/odroid-xu3.toml" "$work/board.toml"; then
+    echo "sensitivity.sh: '$1' changes nothing in the board file" >&2
+    exit 1
+  fi
+  "$bin/reins" eval --board "$work/board.toml" --policy "$here/policies/shipped/odroid-xu3.policy" --allow-board \
+    --grid headline --loads 0.3 --traces 4 --json "$work/one.json" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+  python3 - "$1" "$work/one.json" <<'PY'
+import json, sys
+line = sys.argv[1].ljust(38)
+for part in json.load(open(sys.argv[2]))["headlines"]:
+    row = next(one for one in part["rows"] if one["kind"] == "learned")
+    saved = [100 * (1 - row["energy_to_kernel"]), 100 * (1 - row["energy_to_best_static"]), 100 * (row["energy_to_oracle"] - 1)]
+    misses = [row["miss_points_over_kernel"], row["miss_points_over_best_static"]]
+    line += " |" + "".join(f"{x:7.1f}" for x in saved) + "".join(f"{x:+7.2f}" for x in misses)
+print(line)
+PY
+}
+
+echo "floors                                 | changing                          | top"
+echo "                                       | saved, %      over   miss points  | saved, %      over   miss points"
+echo "                                       | below  below  oracle over   over  | below  below  oracle over   over"
+echo "what differs from boards/odroid-xu3    | sched. static %      sched. static| sched. static %      sched. static"
+row "nothing" ""
+for sigma in 0.01 0.03 0.04 0.06; do row "noise_sigma $sigma for 0.02" "s/^noise_sigma = 0.02/noise_sigma = $sigma/"; done
+row "bandwidths halved" 's/^bytes_per_s = 4.0e9/bytes_per_s = 2.0e9/; s/^bytes_per_s = 2.0e9 .*# assumed$/bytes_per_s = 1.0e9/'
+row "bandwidths doubled" 's/^bytes_per_s = 2.0e9/bytes_per_s = 4.00e9/; s/^bytes_per_s = 4.0e9/bytes_per_s = 8.0e9/'
+row "j_per_byte doubled" 's/^j_per_byte = 2.0e-10/j_per_byte = 4.0e-10/'
+row "switch_s five times as long" 's/^switch_s = 0.0002/switch_s = 0.001/'
+row "migration_s five times as long" 's/^migration_s = 0.001/migration_s = 0.005/'
+row "tick_s 10 ms for 5" 's/^tick_s = 0.005/tick_s = 0.01/'
+row "no fan: r_c_per_w 12.5 for 5.5" 's/^r_c_per_w = 5.5/r_c_per_w = 12.5/'
