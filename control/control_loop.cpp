@@ -183,11 +183,13 @@ void ControlLoop::publish() {
   metrics_.energy_ci_j = plant.energy_ci_j;
   if (plant.energy_j.has_value()) {
     metrics_.energy_j = plant.energy_j;
+    measured_ahead_j_ = *plant.energy_j - runtime_.energy().total_j();
     // An emulated board's energy is its physics' own, measured by nobody.
     const EnergySource source = setup_.plant->emulated() ? EnergySource::kModelled : EnergySource::kMeasured;
     metrics_.energy_source = std::string(name_of(source));
   } else if (runtime_.energy().known() && setup_.profile->has_energy()) {
-    metrics_.energy_j = runtime_.energy().total_j();
+    // From where the measurement ended: energy since the start does not fall because a sensor left.
+    metrics_.energy_j = measured_ahead_j_ + runtime_.energy().total_j();
     metrics_.energy_source = std::string(name_of(runtime_.energy().source()));
   } else {
     metrics_.energy_j.reset();

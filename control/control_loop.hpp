@@ -89,6 +89,7 @@ class ControlLoop final : public Driver {
   std::size_t recent_next_ = 0;
   RecentRate switch_rate_;
   double accuracy_sum_ = 0;
+  double measured_ahead_j_ = 0;  // of the account of profiled power, when energy was last measured
   double began_s_ = 0;
 };
 

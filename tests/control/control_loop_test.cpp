@@ -3,7 +3,9 @@
 
 #include <poll.h>
 
+#include <chrono>
 #include <future>
+#include <thread>
 
 #include "tests/control/live_world.hpp"
 #include "tests/support/matchers.hpp"
@@ -90,6 +92,34 @@ class Loop : public ::testing::Test {
   std::unique_ptr<LivePlant> plant_;
   std::unique_ptr<ControlLoop> loop_;
 };
+
+TEST_F(Loop, EnergySinceTheStartDoesNotFallWhenItsSensorLeaves) {
+  const std::string zone = "sys/class/powercap/intel-rapl:0";
+  world_.tree.put(zone + "/name", "package-0")
+      .put(zone + "/max_energy_range_uj", "262143328850")
+      .put(zone + "/energy_uj", "1000000");
+  boards::Rail rail;
+  rail.name = "package-0";
+  rail.accounting = true;
+  rail.sensor = zone;
+  rail.sensor_period_s = 0.001;
+  world_.made.board.rails = {rail};
+  start();
+  const auto comes = [&](auto&& wanted) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!wanted(loop_->metrics()) && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return wanted(loop_->metrics());
+  };
+  ASSERT_TRUE(comes([](const DriverMetrics& m) { return m.energy_source == "measured"; }));
+  world_.tree.put(zone + "/energy_uj", "101000000");  // a hundred joules: far beyond the account of power x time
+  ASSERT_TRUE(comes([](const DriverMetrics& m) { return m.energy_j.value_or(0) > 99; }));
+  world_.tree.remove(zone);
+  ASSERT_TRUE(comes([](const DriverMetrics& m) { return m.energy_source != "measured"; }));
+  EXPECT_GT(loop_->metrics().energy_j.value_or(0), 99);
+  EXPECT_LT(loop_->metrics().energy_j.value_or(0), 190) << "counted once";
+}
 
 TEST_F(Loop, AnswersOnTheBoardAndPutsItBackWhenStopped) {
   const auto before = world_.tree.snapshot("sys");
