@@ -245,24 +245,31 @@ void print_ranges(const Ranges& ranges, bool energy) {
   std::printf("%s\n", table.text().c_str());
 }
 
-Status emulated(const boards::Board& board, const inference::NetworkFacts& facts) {
-  REINS_ASSIGN(const auto space, policies::ActionSpace::make(board, facts.levels.size()));
-  const policies::Profile profile = evaluation::profile_emulated(board, space, facts, 30, 1);
-  const LevelId full(facts.levels.size() - 1);
+/// Points that the profile lacks are left out.
+Ranges ranges_of(const policies::Profile& profile, const policies::ActionSpace& space, std::size_t levels) {
+  const LevelId full(levels - 1);
   const MappingId reference = profile.fastest(full)->mapping;
   Ranges ranges;
-  for (std::size_t l = 0; l < facts.levels.size(); ++l) {
+  for (std::size_t l = 0; l < levels; ++l) {
     for (std::size_t m = 0; m < space.mappings.size(); ++m) {
       for (std::size_t o = 0; o < space.opps(MappingId(m)); ++o) {
-        const policies::ProfilePoint& point = *profile.at(LevelId(l), MappingId(m), OppId(o));
-        ranges.all.add(point.latency_s, point.energy_j.value_or(0));
-        if (point.level == full) ranges.placed.add(point.latency_s, point.energy_j.value_or(0));
-        if (point.mapping == reference && o + 1 == space.opps(reference)) {
-          ranges.levels.add(point.latency_s, point.energy_j.value_or(0));
-        }
+        const policies::ProfilePoint* const point = profile.at(LevelId(l), MappingId(m), OppId(o));
+        if (point == nullptr) continue;
+        const double energy_j = point->energy_j.value_or(0);
+        ranges.all.add(point->latency_s, energy_j);
+        if (point->level == full) ranges.placed.add(point->latency_s, energy_j);
+        if (point->mapping == reference && o + 1 == space.opps(reference))
+          ranges.levels.add(point->latency_s, energy_j);
       }
     }
   }
+  return ranges;
+}
+
+Status emulated(const boards::Board& board, const inference::NetworkFacts& facts) {
+  REINS_ASSIGN(const auto space, policies::ActionSpace::make(board, facts.levels.size()));
+  const policies::Profile profile = evaluation::profile_emulated(board, space, facts, 30, 1);
+  const MappingId reference = profile.fastest(LevelId(facts.levels.size() - 1))->mapping;
   std::string rails;
   for (const boards::Rail& rail : board.rails) {
     if (rail.accounting) rails += (rails.empty() ? "" : " + ") + rail.name;
@@ -272,28 +279,43 @@ Status emulated(const boards::Board& board, const inference::NetworkFacts& facts
       "%s, idle parts\n"
       "included; reference mapping %s.\n\n",
       board.title.c_str(), facts.name.c_str(), rails.c_str(), space.mappings[reference.index()].name.c_str());
-  print_ranges(ranges, true);
+  print_ranges(ranges_of(profile, space, facts.levels.size()), true);
   return {};
 }
 
-Status live(const std::string& network) {
-  REINS_ASSIGN(const auto engine, inference::open_engine(network));
+/// What `reins profile --board host` measured here: every mapping at every operating point that it could set, with
+/// energy where this machine can tell it.
+Status profiled(inference::Engine& engine, const std::string& path) {
   REINS_ASSIGN(boards::Board host, boards::discover_host("/", true));
-  REINS_ASSIGN(const control::LiveBoard bound, control::bind_board(std::move(host), *engine));
-  const auto& shape = engine->facts().input_shape;
+  REINS_ASSIGN(const control::LiveBoard bound, control::bind_board(std::move(host), engine));
+  const std::size_t levels = engine.facts().levels.size();
+  REINS_ASSIGN(const auto space, policies::ActionSpace::make(bound.board, levels));
+  REINS_ASSIGN(const policies::Profile profile, policies::Profile::read(space, path));
+  std::printf("== This machine, LIVE, our network (%s), from %s\n\n%zu mapping(s)%s. Full network at best %.0f us.\n\n",
+              engine.facts().name.c_str(), path.c_str(), space.mappings.size(),
+              profile.has_energy() ? "" : "; no energy is claimed",
+              profile.fastest(LevelId(levels - 1))->latency_s * 1e6);
+  print_ranges(ranges_of(profile, space, levels), profile.has_energy());
+  return {};
+}
+
+Status live(inference::Engine& engine) {
+  REINS_ASSIGN(boards::Board host, boards::discover_host("/", true));
+  REINS_ASSIGN(const control::LiveBoard bound, control::bind_board(std::move(host), engine));
+  const auto& shape = engine.facts().input_shape;
   const std::vector<std::uint8_t> image(static_cast<std::size_t>(shape[1] * shape[2] * shape[3]), 128);
   Ranges ranges;
   double fastest_s = 1e30;
   for (const boards::Mapping& mapping : bound.board.mappings) {
-    REINS_TRY(engine->place(control::placement_of(bound.board, mapping)));
+    REINS_TRY(engine.place(control::placement_of(bound.board, mapping)));
     Range levels;
     double full_s = 0;
-    for (std::size_t level = 0; level < engine->facts().levels.size(); ++level) {
+    for (std::size_t level = 0; level < engine.facts().levels.size(); ++level) {
       std::vector<double> samples_s;
       for (int run = 0; run < 300; ++run) {
         const auto began = std::chrono::steady_clock::now();
-        REINS_TRY(engine->begin({image.data(), inference::DType::kUint8, shape}, LevelId(level)));
-        REINS_TRY(engine->finish());
+        REINS_TRY(engine.begin({image.data(), inference::DType::kUint8, shape}, LevelId(level)));
+        REINS_TRY(engine.finish());
         samples_s.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
       }
       full_s = quantile_of(std::move(samples_s), 0.5);
@@ -305,14 +327,15 @@ Status live(const std::string& network) {
   }
   std::printf(
       "== This machine, LIVE, our network\n\n%zu mapping(s) as the engine takes them, at whatever frequency the "
-      "machine runs (none is set); medians of 300\n"
+      "machine runs (none is set; --profile FILE takes a profile\n"
+      "of 'reins profile --board host' instead, which sets them); medians of 300\n"
       "runs, which other work on the machine spreads; no energy is claimed. Full network at best %.0f us.\n\n",
       bound.board.mappings.size(), fastest_s * 1e6);
   print_ranges(ranges, false);
   return {};
 }
 
-Result<bool> report(bool with_live) {
+Result<bool> report(bool with_live, const std::string& profile) {
   const std::string source = REINS_SOURCE_DIR;
   const std::string network = source + "/assets/networks/cifar10-group4/network.rnet";
   REINS_ASSIGN(const auto engine, inference::open_engine(network));
@@ -335,19 +358,24 @@ Result<bool> report(bool with_live) {
   const bool within = against_the_paper(xu3, own);
   REINS_TRY(emulated(xu3, facts));
   REINS_TRY(emulated(nano, facts));
-  if (with_live) REINS_TRY(live(network));
+  if (with_live) REINS_TRY(profile.empty() ? live(*engine) : profiled(*engine, profile));
   return within;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool emulated_alone = argc == 2 && std::string_view(argv[1]) == "--emulated";
-  if (argc > 1 && !emulated_alone) {
-    std::fprintf(stderr, "bench_dynamic_range: takes --emulated, which leaves out this machine, and nothing else\n");
+  const std::string_view option = argc > 1 ? argv[1] : "";
+  const bool emulated_alone = argc == 2 && option == "--emulated";
+  const bool from_profile = argc == 3 && option == "--profile";
+  if (argc > 1 && !emulated_alone && !from_profile) {
+    std::fprintf(
+        stderr,
+        "bench_dynamic_range: takes --emulated, which leaves out this machine, or --profile FILE, which 'reins "
+        "profile --board host' wrote here\n");
     return 2;
   }
-  const Result<bool> within = report(!emulated_alone);
+  const Result<bool> within = report(!emulated_alone, from_profile ? argv[2] : "");
   if (!within.has_value()) std::fprintf(stderr, "bench_dynamic_range: %s\n", within.error().line().c_str());
   return within.value_or(false) ? 0 : 1;
 }

@@ -30,6 +30,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* kNetwork = REINS_SOURCE_DIR "/assets/networks/cifar10-group4/network.rnet";
 
+constexpr double kMemoryBar = 1.02;  // of a static network of the largest level's size
+
 template <typename T>
 T must(Result<T> result) {
   if (result) return std::move(*result);
@@ -261,7 +263,8 @@ int be_measured(int argc, char** argv) {
   return 0;
 }
 
-void print_memory(const Model& model, const std::string& backend) {
+/// Whether all levels take no more than kMemoryBar of what either static network of the full size takes.
+bool print_memory(const Model& model, const std::string& backend) {
   std::array<char, 32> folder{"/tmp/level_switch_XXXXXX"};
   if (::mkdtemp(folder.data()) == nullptr) std::exit(1);
   std::vector<std::string> files;
@@ -286,11 +289,13 @@ void print_memory(const Model& model, const std::string& backend) {
   };
   print("dynamic, all levels run", dynamic);
   print("static, the largest level", fixed);
-  print("static and dense, its MACs", memory_of(backend, false, {dense}));
+  const Memory static_dense = memory_of(backend, false, {dense});
+  print("static and dense, its MACs", static_dense);
   print("four static, one per level", separate);
   for (const std::string& file : files) ::unlink(file.c_str());
   ::unlink(dense.c_str());
   ::rmdir(folder.data());
+  return dynamic.rss <= kMemoryBar * std::min(fixed.rss, static_dense.rss);
 }
 
 }  // namespace
@@ -298,17 +303,26 @@ void print_memory(const Model& model, const std::string& backend) {
 int main(int argc, char** argv) {
   if (argc > 3 && std::string_view(argv[1]) == "--memory") return be_measured(argc, argv);
   const NetworkFile file = must(NetworkFile::open(kNetwork));
+  const bool memory_alone = argc > 1 && std::string_view(argv[1]) == "--check-memory";
+  bool within = true;
   const std::vector<Model> models{
       {file.network(), must(file.weights())},
       random_model({{16, true}, {48, true}, {96, false}, {64, false}, {64, true}}, 32, "alexnet-convolutions")};
   for (const char* backend : {"auto", "onednn"}) {
     if (std::string_view(backend) == "onednn" && !has_onednn()) continue;
-    print_switch(backend);
+    if (!memory_alone) print_switch(backend);
     for (const Model& model : models) {
-      print_allocations(model, backend);
-      print_first_after(model, backend);
-      print_growth(model, backend);
-      print_memory(model, backend);
+      if (!memory_alone) {
+        print_allocations(model, backend);
+        print_first_after(model, backend);
+        print_growth(model, backend);
+      }
+      within = print_memory(model, backend) && within;
     }
+  }
+  if (memory_alone && !within) {
+    std::fprintf(stderr, "bench_level_switch: all levels take more than %.2f x a static network's memory\n",
+                 kMemoryBar);
+    return 1;
   }
 }
