@@ -1,9 +1,12 @@
 // The comparison on the emulated Odroid XU3: what may beat what.
 #include "evaluation/comparison.hpp"
 
+#include <set>
+
 #include "policies/baselines.hpp"
 #include "tests/evaluation/made_up.hpp"
 #include "tests/support/matchers.hpp"
+#include "tests/support/sys_tree.hpp"
 
 namespace reins::evaluation {
 namespace {
@@ -118,6 +121,51 @@ TEST_F(Comparison, ThreadsDoNotChangeAFigure) {
     for (std::size_t r = 0; r < results[0][c].rows.size(); ++r) {
       EXPECT_EQ(results[0][c].rows[r].name, results[1][c].rows[r].name);
       EXPECT_EQ(results[0][c].rows[r].energy_by_trace_j, results[1][c].rows[r].energy_by_trace_j);
+    }
+  }
+}
+
+// Recorded arrivals: a trace a file and load, at that load; deadlines by this network's time over the file's; floors
+// drawn here, for the files have none.
+TEST(CameraGrid, ScalesTimesToTheLoadAndDeadlinesToTheNetwork) {
+  const auto bench = testing::make_small_workbench();
+  ASSERT_OK(bench);
+  testing::SysTree tree;
+  std::string text = "Time,Frames After Filter,latency_constraint\n";
+  for (int second = 0; second < 40; ++second) text += std::to_string(second) + ",2,0.85\n";
+  tree.put("one.csv", text).put("two.csv", text);
+  const double full_s = (*bench)->full_latency_s();
+  GridConfig grid;
+  grid.loads = {0.1, 0.5};
+  grid.arrivals = {};
+  grid.targets = {"changing", "2.5"};
+  grid.floors = {"top", "changing"};
+  grid.requests = 60;
+  grid.camera_files = {tree.path("one.csv"), tree.path("two.csv")};
+  const auto cells = make_grid(grid, (*bench)->world(), full_s);
+  ASSERT_OK(cells);
+  ASSERT_EQ(cells->size(), 4U) << "two loads x two floors: targets are the files' own";
+  const std::vector<double> floors = env::floors_of((*bench)->world());
+  for (const Cell& cell : *cells) {
+    EXPECT_EQ(cell.arrivals, "camera");
+    EXPECT_EQ(cell.targets, "own");
+    ASSERT_EQ(cell.traces.size(), 2U);
+    ASSERT_EQ(cell.seeds.size(), 2U);
+    EXPECT_NE(cell.seeds[0], cell.seeds[1]);
+    std::set<double> drawn;
+    for (const data::Trace& trace : cell.traces) {
+      const double span_s = trace.rows.back().time_s - trace.rows.front().time_s;
+      const double load = static_cast<double>(trace.rows.size()) * full_s / span_s;
+      EXPECT_NEAR(load, cell.load, 0.1 * cell.load);
+      for (const data::TraceRow& row : trace.rows) {
+        EXPECT_NEAR(*row.latency_target_s, 0.85 * full_s / 0.17, 1e-9) << "InceptionV3 took 0.170 s on that board";
+        drawn.insert(*row.accuracy_floor);
+      }
+    }
+    if (cell.floors == "top") {
+      EXPECT_EQ(drawn, std::set<double>{floors.back()});
+    } else {
+      EXPECT_GT(drawn.size(), 1U);
     }
   }
 }
