@@ -47,6 +47,7 @@ Status ControlLoop::start() {
   event_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (event_fd_ < 0) return fail(from_errno(errno, "cannot make an event descriptor", "control loop"));
   began_s_ = setup_.plant->now_s();
+  switch_rate_.sample(began_s_, 0);  // so that a switch before the first round counts
   std::promise<Status> ready;
   std::future<Status> status = ready.get_future();
   thread_ = std::thread([this, ready = std::move(ready)]() mutable {

@@ -14,8 +14,9 @@ for arch; do
 done
 scripts/install-deps.sh cross
 
-# Its deadline of half a second runs while the emulator translates.
-in_real_time='^live\.Loop\.RaisesThePointOfAnInferenceThatAnotherRequestJoins$'
+# The first has a deadline of half a second, which runs while the emulator translates; the others take minutes there, of
+# arithmetic that is the same on every processor.
+left_out='^live\.Loop\.RaisesThePointOfAnInferenceThatAnotherRequestJoins$|^evaluation\.(MeasuredJetsons|Comparison)\.'
 code=0
 for arch; do
   echo "== build/$arch"
@@ -25,6 +26,6 @@ for arch; do
   cmake --build --preset "$arch" --parallel "$(nproc)"
   rm -f "build/$arch/tests.xml"
   ctest --test-dir "build/$arch" --parallel "$(nproc)" --timeout 600 --output-on-failure --no-tests=error \
-    --exclude-regex "$in_real_time" --output-junit "$PWD/build/$arch/tests.xml" </dev/null || code=1
+    --exclude-regex "$left_out" --output-junit "$PWD/build/$arch/tests.xml" </dev/null || code=1
 done
 exit "$code"
