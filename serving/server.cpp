@@ -463,6 +463,7 @@ Status Server::Impl::run(int stop_fd) {
       if (stopping_ && (pending_.empty() || now_s() >= drained_s)) break;
     }
     stopping_ = true;
+    note_warning();  // what went amiss since the last look
     finish();
     for (int i = 0; i < kBatch && (router_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; ++i) on_message();
   } catch (const zmq::error_t& error) {

@@ -132,6 +132,10 @@ class FakeDriver final : public control::Driver {
     const std::uint64_t one = 1;
     static_cast<void>(!::write(event_, &one, sizeof one));
   }
+  void set_warning(std::string warning) {
+    const std::lock_guard lock(mutex_);
+    metrics_.warning = std::move(warning);
+  }
   void set_emulated(bool emulated) {
     const std::lock_guard lock(mutex_);
     emulated_ = emulated;

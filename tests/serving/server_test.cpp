@@ -2,9 +2,12 @@
 #include "serving/server.hpp"
 
 #include <gtest/gtest.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/ostream_sink.h>
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "core/rng.hpp"
 #include "tests/serving/running_server.hpp"
@@ -389,6 +392,19 @@ TEST(Server, PublishesTelemetry) {
     ASSERT_OK(reply);
     EXPECT_EQ(std::get<MetricsAnswer>(reply->body).board, "fake");
   }
+}
+
+// A server may be stopped before it next looks; the log then still says what its answers said.
+TEST(Server, LogsAtItsEndWhatWentAmissJustBefore) {
+  std::ostringstream text;
+  serving::ServerOptions options = loopback_options();
+  options.log = std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(text));
+  RunningServer running(options);
+  RawClient client(running.server->endpoint());
+  running.driver.set_warning("power_w is failing");
+  EXPECT_EQ(client.ask<MetricsAnswer>(request_of(1, protocol::MetricsQuery{})).warning, "power_w is failing");
+  EXPECT_OK(running.stop());
+  EXPECT_THAT(text.str(), HasSubstr("power_w is failing"));
 }
 
 TEST(ServerOpen, APortInUseIsOneLine) {
