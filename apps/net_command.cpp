@@ -149,9 +149,13 @@ Status eval(const EvalOptions& options) {
   REINS_ASSIGN(data::ImageSet images, options.test_file.empty()
                                           ? data::load_images(dataset, options.data, data::Split::kTest, options.seed)
                                           : data::load_cifar10_records(options.test_file));
-  if (!images.verified) warn("no checksum vouches for these images: they are of no known copy, with no MD5SUMS beside");
-  if (options.test_file.empty() && images.name != facts.dataset) {
-    warn("the network was made for '" + facts.dataset + "', these images are '" + images.name + "'");
+  if (options.test_file.empty()) {  // what is named apart is known to be something else
+    if (!images.verified) {
+      warn("no checksum vouches for these images: they are of no known copy, with no MD5SUMS beside");
+    }
+    if (images.name != facts.dataset) {
+      warn("the network was made for '" + facts.dataset + "', these images are '" + images.name + "'");
+    }
   }
   if (options.images > 0 && options.images < images.size()) {
     images.labels.resize(options.images);
@@ -403,16 +407,8 @@ void register_compare(CLI::App& net, int& exit_code) {
 
 #else
 
-void register_absent(CLI::App& net, int& exit_code, const std::string& name) {
-  CLI::App* command = net.add_subcommand(name, "(not in this build: it has no libtorch)");
-  command->prefix_command();
-  command->callback([&exit_code, name] {
-    exit_code = report(Error(ErrorKind::kUnsupported, "this build has no training", "reins net " + name,
-                             "build with -DREINS_TRAINING=ON and libtorch"));
-  });
-}
-void register_train(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "train"); }
-void register_compare(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "compare"); }
+void register_train(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "train", kNoTraining); }
+void register_compare(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "compare", kNoTraining); }
 
 #endif
 

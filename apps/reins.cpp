@@ -14,21 +14,6 @@
 #include "apps/train_command.hpp"
 #endif
 
-#if !defined(REINS_SERVING) || !defined(REINS_TRAINING)
-namespace {
-
-/// A command that says what to build to have it.
-void register_absent(CLI::App& app, int& exit_code, const std::string& name, const char* what, const char* remedy) {
-  CLI::App* command = app.add_subcommand(name, "(not in this build)");
-  command->prefix_command();
-  command->callback([&exit_code, name, what, remedy] {
-    exit_code = reins::apps::report(reins::Error(reins::ErrorKind::kUnsupported, what, "reins " + name, remedy));
-  });
-}
-
-}  // namespace
-#endif
-
 int main(int argc, char** argv) {
   CLI::App app("Reins: a reinforcement-learned runtime controller for DNN inference on one board", "reins");
   app.set_version_flag("--version", "reins " REINS_VERSION);
@@ -43,14 +28,14 @@ int main(int argc, char** argv) {
 #ifdef REINS_SERVING
   reins::apps::register_serve(app, exit_code);
 #else
-  register_absent(app, exit_code, "serve", "this build has no server", "build with -DREINS_SERVING=ON and ZeroMQ");
+  reins::apps::register_absent(app, exit_code, "serve", reins::apps::kNoServing);
 #endif
 #ifdef REINS_TRAINING
   reins::apps::register_train(app, exit_code);
   reins::apps::register_freeze(app, exit_code);
 #else
   for (const char* name : {"train", "freeze"}) {
-    register_absent(app, exit_code, name, "this build has no training", "build with -DREINS_TRAINING=ON and libtorch");
+    reins::apps::register_absent(app, exit_code, name, reins::apps::kNoTraining);
   }
 #endif
   return reins::apps::run(app, argc, argv, exit_code);

@@ -24,6 +24,16 @@ void warn(std::string_view line) {
   std::fprintf(stderr, "reins: warning: %.*s\n", static_cast<int>(line.size()), line.data());
 }
 
+void register_absent(CLI::App& parent, int& exit_code, const std::string& name, const Absent& absent) {
+  CLI::App* command = parent.add_subcommand(name, "(not in this build: it has no " + absent.library + ")");
+  command->prefix_command();
+  const std::string where = (parent.get_parent() == nullptr ? "reins " : "reins " + parent.get_name() + " ") + name;
+  command->callback([&exit_code, where, absent] {
+    exit_code = report(Error(ErrorKind::kUnsupported, "this build has no " + absent.part, where,
+                             "build with -D" + absent.option + "=ON and " + absent.library));
+  });
+}
+
 CLI::Validator seed_range() { return CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000'000'000}); }
 
 CLI::Validator within(double least, double most) {

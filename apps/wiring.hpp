@@ -24,6 +24,15 @@ CLI::Validator within(double least, double most);
 /// For seeds of either sign's type: a minus would wrap around.
 CLI::Validator seed_range();
 
+/// What a build may lack, the option that builds it, and the library that this takes.
+struct Absent {
+  std::string part, option, library;
+};
+inline const Absent kNoTraining{"training", "REINS_TRAINING", "libtorch"};
+inline const Absent kNoServing{"server", "REINS_SERVING", "ZeroMQ"};
+/// In place of a command that this build lacks: whatever is asked of it, it says what to build.
+void register_absent(CLI::App& parent, int& exit_code, const std::string& name, const Absent& absent);
+
 /// `boards`, `assets`, ...: in <folder of the program>/../share/reins where that exists (installed), else in the source
 /// tree, at which an installed program never looks.
 std::filesystem::path shared_folder(std::string_view what);

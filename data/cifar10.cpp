@@ -156,6 +156,7 @@ Result<ImageSet> load_cifar10_records(const std::filesystem::path& file) {
   images.name = "cifar10";
   images.title = "CIFAR-10 (" + file.filename().string() + ")";
   images.provenance = "MD5 sum " + md5(bytes);
+  images.verified = false;
   return images;
 }
 

@@ -49,8 +49,8 @@ Result<ImageSet> load_cifar10(const std::filesystem::path& folder, Split split);
 /// split.
 ImageSet make_synthetic(Split split, std::uint64_t seed, std::size_t count = 0);
 
-/// The records of one file of that layout, however many. Errors: not_found, denied; garbled (no whole record, or more
-/// than whole ones, a label above 9).
+/// The records of one file of that layout, however many; nothing vouches for them. Errors: not_found, denied; garbled
+/// (no whole record, or more than whole ones, a label above 9).
 Result<ImageSet> load_cifar10_records(const std::filesystem::path& file);
 
 /// `dataset` is "cifar10" (needs `folder`) or "synthetic" (needs `seed`). Errors: usage (another name, no folder), and

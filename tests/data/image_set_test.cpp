@@ -91,6 +91,7 @@ TEST_F(Cifar10Test, ReadsTheRecordsOfAnyFile) {
   EXPECT_EQ(some->labels, (std::vector<std::uint8_t>{3, 4, 5}));
   EXPECT_EQ(some->pixels.size(), 3U * 3072U);
   EXPECT_THAT(some->title, HasSubstr("some.bin"));
+  EXPECT_FALSE(some->verified);
   for (const std::size_t size : {0U, 3074U}) {
     put("some.bin", bytes.substr(0, size));
     EXPECT_THAT(load_cifar10_records(folder_ / "some.bin"), IsError(ErrorKind::kGarbled, HasSubstr("records of 3073")));
