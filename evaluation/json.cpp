@@ -23,8 +23,10 @@ void drop_energy(Json& json) {
 
 Json json_of(const Row& row, bool energy) {
   Json json = {{"name", row.name}, {"kind", name_of(row.kind)}, {"detail", row.detail}};
-  for (std::size_t m = 0; m < kMetrics; ++m)
-    json[std::string(name_of(static_cast<Metric>(m)))] = value_of(row, static_cast<Metric>(m));
+  for (std::size_t m = 0; m < kMetrics; ++m) {
+    const auto value = value_of(row, static_cast<Metric>(m));
+    json[std::string(name_of(static_cast<Metric>(m)))] = value ? Json(*value) : Json(nullptr);
+  }
   json["offered"] = row.offered;
   json["served"] = row.served;
   json["energy_per_offered_by_trace_j"] = row.energy_by_trace_j;

@@ -65,8 +65,9 @@ SummaryRow summarise(const std::vector<CellResult>& cells, const std::vector<std
       }
       ++seen;
       for (std::size_t m = 0; m < kMetrics; ++m) {
-        if (!known(*row, static_cast<Metric>(m))) continue;
-        sum[m] += value_of(*row, static_cast<Metric>(m));
+        const auto value = value_of(*row, static_cast<Metric>(m));
+        if (!value) continue;
+        sum[m] += *value;
         ++counted[m];
       }
     }
@@ -119,7 +120,8 @@ std::string_view name_of(Metric metric) noexcept {
   return kNames[static_cast<std::size_t>(metric)];
 }
 
-double value_of(const Row& row, Metric metric) noexcept {
+std::optional<double> value_of(const Row& row, Metric metric) noexcept {
+  if (!known(row, metric)) return std::nullopt;
   switch (metric) {
     case Metric::kEnergy:
       return row.energy_per_offered_j;
@@ -259,9 +261,9 @@ Figure ratio_in(const CellResult& cell, const std::vector<std::string>& names, s
 Figure metric_in(const CellResult& cell, const std::vector<std::string>& names, Metric metric) {
   std::vector<double> values;
   for (const std::string& name : names) {
-    if (const Row* row = cell.row(name); row != nullptr && known(*row, metric)) {
-      values.push_back(value_of(*row, metric));
-    }
+    const Row* row = cell.row(name);
+    const auto value = row == nullptr ? std::nullopt : value_of(*row, metric);
+    if (value) values.push_back(*value);
   }
   return figure_of(values);
 }

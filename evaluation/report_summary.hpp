@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,7 +67,8 @@ enum class Metric : std::uint8_t {
 inline constexpr std::size_t kMetrics = 14;
 /// Stable name with its unit, e.g. "energy_per_offered_j": the key in JSON.
 std::string_view name_of(Metric metric) noexcept;
-double value_of(const Row& row, Metric metric) noexcept;
+/// None of latency and accuracy where nothing was served.
+std::optional<double> value_of(const Row& row, Metric metric) noexcept;
 
 /// A row over all cells that have it: unweighted means over cells; over several policies, mean and spread of those. A
 /// cell in which nothing was served says nothing of latency and accuracy.

@@ -40,6 +40,19 @@ TEST(EvaluationJson, WritesASpreadOnlyOverSeveralPolicies) {
   }
 }
 
+TEST(EvaluationJson, SaysNothingOfTheLatencyOfWhatWasNotServed) {
+  Evaluation evaluation = testing::made_up_evaluation();
+  evaluation.cells[0].rows[0].served = 0;
+  const auto json = nlohmann::json::parse(evaluation_json(evaluation));
+  const auto& row = json["cells"][0]["rows"][0];
+  for (const char* key : {"energy_per_served_j", "latency_p50_s", "latency_p99_s", "mean_accuracy", "floor_kept"}) {
+    EXPECT_TRUE(row.at(key).is_null()) << key << " " << row.at(key);
+    EXPECT_TRUE(json["cells"][0]["rows"][1].at(key).is_number()) << key;
+  }
+  EXPECT_TRUE(row.at("energy_per_offered_j").is_number());
+  EXPECT_TRUE(row.at("miss_rate").is_number());
+}
+
 TEST(EvaluationJson, SurvivesNamesThatAreNoUtf8) {
   Evaluation evaluation = testing::made_up_evaluation();
   evaluation.learned = {"a\xff"};
