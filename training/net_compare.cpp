@@ -160,6 +160,10 @@ class Comparison {
     if (!files.empty()) {
       REINS_ASSIGN(row.switch_time, measure_switch(files));
     }
+    const auto& groups = config_.training.architecture;
+    REINS_ASSIGN(const Trainee untrained, make_trainee(row.row, config_.training));
+    row.libtorch_switch_s =
+        measure_libtorch_switch(*untrained.family, groups.groups, {1, groups.channels, groups.size, groups.size});
     result_.rows.push_back(std::move(row));
     std::sort(result_.rows.begin(), result_.rows.end(),
               [](const ComparedRow& a, const ComparedRow& b) { return a.row < b.row; });

@@ -46,6 +46,7 @@ struct ComparedRow {
   double training_macs = 0;   ///< of the whole training, a backward pass counted as two forward ones
   std::vector<ComparedLevel> levels;
   std::optional<SwitchTime> switch_time;  ///< absent: no engine of ours runs this family
+  double libtorch_switch_s = 0;           ///< measure_libtorch_switch's
 };
 
 struct NetComparison {

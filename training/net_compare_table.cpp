@@ -44,6 +44,7 @@ std::string comparison_text(const NetComparison& comparison) {
                            {"resident\nKiB"},
                            {"models"},
                            {"switch\nus"},
+                           {"libtorch\nus"},
                            {"load\nms"},
                            {"training\nTMACs"}});
   std::string not_run;
@@ -64,6 +65,7 @@ std::string comparison_text(const NetComparison& comparison) {
         cells.insert(cells.end(),
                      {fixed(row.resident_bytes / kKibi, 1), std::to_string(row.models),
                       row.switch_time ? fixed(row.switch_time->switch_s * kMicro, 1) : "-",
+                      fixed(row.libtorch_switch_s * kMicro, 1),
                       loads ? fixed(*row.switch_time->load_s * kMilli, 2) : "-", fixed(row.training_macs / kTera, 3)});
       }
       table.add(std::move(cells));
@@ -78,14 +80,14 @@ std::string comparison_text(const NetComparison& comparison) {
   text +=
       "resident: float32 weights of all models that must be there to answer at every level, batch norm folded where "
       "the weights allow it\n"
-      "switch: median of the first inference after a change of level less the one behind it, all models in memory, "
-      "batch "
-      "1, one thread;\n  load: opening and packing one model's file, where models are separate; both on this machine, "
-      "as "
-      "busy as it was\n"
+      "switch: median of the first inference after a change of level less the one behind it, by our engine, all models "
+      "in memory, batch 1,\n"
+      "  one thread; libtorch: the same where libtorch runs the modules; load: opening and packing one model's file, "
+      "where models are\n"
+      "  separate; all on this machine, as busy as it was\n"
       "training: multiply-accumulates, a backward pass counted as two forward ones: the same epochs are not the same "
       "work\n";
-  if (!not_run.empty()) text += "not run by an engine of ours, so without a switch time: " + not_run + "\n";
+  if (!not_run.empty()) text += "not run by an engine of ours: " + not_run + "\n";
   return text;
 }
 
@@ -94,9 +96,9 @@ std::string comparison_csv(const NetComparison& comparison) {
                      std::to_string(comparison.training_images) + " training images; " +
                      training_text(comparison.training) +
                      "\n# accuracies: top-1 in 0..1 of float32 weights run by libtorch; switch_s and load_s are empty "
-                     "where nothing was measured\n"
-                     "family,level,accuracy,validation_accuracy,macs,parameters,resident_bytes,models,switch_s,load_s,"
-                     "training_macs,epochs\n";
+                     "where no engine of ours runs the family\n"
+                     "family,level,accuracy,validation_accuracy,macs,parameters,resident_bytes,models,switch_s,"
+                     "libtorch_switch_s,load_s,training_macs,epochs\n";
   for (const ComparedRow& row : comparison.rows) {
     for (std::size_t i = 0; i < row.levels.size(); ++i) {
       const ComparedLevel& level = row.levels[i];
@@ -104,7 +106,8 @@ std::string comparison_csv(const NetComparison& comparison) {
               format_number(level.validation_accuracy) + "," + format_number(level.macs) + "," +
               format_number(level.parameters) + "," + format_number(row.resident_bytes) + "," +
               std::to_string(row.models) + "," + (row.switch_time ? format_number(row.switch_time->switch_s) : "") +
-              "," + (row.switch_time && row.switch_time->load_s ? format_number(*row.switch_time->load_s) : "") + "," +
+              "," + format_number(row.libtorch_switch_s) + "," +
+              (row.switch_time && row.switch_time->load_s ? format_number(*row.switch_time->load_s) : "") + "," +
               format_number(row.training_macs) + "," + std::to_string(comparison.training.epochs) + "\n";
     }
   }
@@ -139,6 +142,7 @@ std::string comparison_json(const NetComparison& comparison) {
                   {"training_macs", row.training_macs},
                   {"run_by_engine", row.switch_time.has_value()},
                   {"switch_s", nullptr},
+                  {"libtorch_switch_s", row.libtorch_switch_s},
                   {"load_s", nullptr},
                   {"levels", Json::array()}};
     if (row.switch_time) {

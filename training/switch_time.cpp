@@ -27,10 +27,27 @@ Status infer(const Stop& stop, const inference::TensorView& image) {
   return {};
 }
 
-Result<double> timed_s(const Stop& stop, const inference::TensorView& image) {
-  const std::int64_t begin_ns = monotonic_ns();
-  REINS_TRY(infer(stop, image));
-  return static_cast<double>(monotonic_ns() - begin_ns) * kNano;
+/// `run(i)` infers at stop i. Median over all ordered pairs of the first inference after a change less the next.
+template <typename Run>
+Result<double> first_less_next_s(std::size_t stops, const Run& run) {
+  const auto timed_s = [&](std::size_t stop) -> Result<double> {
+    const std::int64_t begin_ns = monotonic_ns();
+    REINS_TRY(run(stop));
+    return static_cast<double>(monotonic_ns() - begin_ns) * kNano;
+  };
+  std::vector<double> extra_s;
+  for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    for (std::size_t from = 0; from < stops; ++from) {
+      for (std::size_t to = 0; to < stops; ++to) {
+        if (from == to) continue;
+        for (int i = 0; i < kWarmUp; ++i) REINS_TRY(run(from));
+        REINS_ASSIGN(const double first_s, timed_s(to));
+        REINS_ASSIGN(const double next_s, timed_s(to));
+        extra_s.push_back(first_s - next_s);
+      }
+    }
+  }
+  return quantile_of(std::move(extra_s), 0.5);
 }
 
 }  // namespace
@@ -60,21 +77,25 @@ Result<SwitchTime> measure_switch(const std::vector<std::filesystem::path>& netw
   Rng rng(1);
   for (auto& pixel : pixels) pixel = static_cast<std::uint8_t>(rng.below(256));
   const inference::TensorView image{.data = pixels.data(), .dtype = inference::DType::kUint8, .shape = shape};
-  std::vector<double> extra_s;
-  for (int repeat = 0; repeat < kRepeats; ++repeat) {
-    for (const Stop& from : stops) {
-      for (const Stop& to : stops) {
-        if (&from == &to) continue;
-        for (int i = 0; i < kWarmUp; ++i) REINS_TRY(infer(from, image));
-        REINS_ASSIGN(const double first_s, timed_s(to, image));
-        REINS_ASSIGN(const double next_s, timed_s(to, image));
-        extra_s.push_back(first_s - next_s);
-      }
-    }
-  }
-  SwitchTime time{.switch_s = quantile_of(std::move(extra_s), 0.5), .load_s = {}};
+  REINS_ASSIGN(const double switch_s,
+               first_less_next_s(stops.size(), [&](std::size_t stop) { return infer(stops[stop], image); }));
+  SwitchTime time{.switch_s = switch_s, .load_s = {}};
   if (networks.size() > 1) time.load_s = quantile_of(std::move(loads_s), 0.5);
   return time;
+}
+
+double measure_libtorch_switch(NetFamily& family, std::int64_t levels, const std::vector<std::int64_t>& shape) {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const torch::NoGradGuard guard;
+  family.module().eval();
+  const torch::Tensor image = torch::rand(shape).contiguous(torch::MemoryFormat::ChannelsLast);
+  const auto switch_s = first_less_next_s(static_cast<std::size_t>(levels), [&](std::size_t level) -> Status {
+    static_cast<void>(family.logits(image, static_cast<std::int64_t>(level)));
+    return {};
+  });
+  at::set_num_threads(threads);
+  return *switch_s;
 }
 
 }  // namespace reins::training

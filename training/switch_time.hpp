@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/result.hpp"
+#include "training/net_loop.hpp"
 
 namespace reins::training {
 
@@ -22,5 +23,10 @@ struct SwitchTime {
 /// One file: its levels are changed between. Several: their largest levels are, each in an engine of its own. Takes a
 /// second or two. Errors: those of inference::open_engine; usage (fewer than two levels in all).
 Result<SwitchTime> measure_switch(const std::vector<std::filesystem::path>& networks);
+
+/// The same difference where libtorch runs the family's modules: eager, on the CPU, batch 1, one thread, all models in
+/// memory, seconds; so that families which no engine of ours runs have one too. It rests on shapes, not on weights.
+/// Puts the module into evaluation mode. `shape`: [1, C, H, W]; `levels` >= 2.
+double measure_libtorch_switch(NetFamily& family, std::int64_t levels, const std::vector<std::int64_t>& shape);
 
 }  // namespace reins::training

@@ -74,7 +74,7 @@ TEST_F(NetCompare, PutsEveryFamilySideBySide) {
     at = next;
   }
   EXPECT_THAT(text, AllOf(HasSubstr("2 epochs for every weight of every row"), HasSubstr("256 training"),
-                          HasSubstr("not run by an engine of ours, so without a switch time: slimmable, early-exit")));
+                          HasSubstr("not run by an engine of ours: slimmable, early-exit")));
 
   // CSV: a line per level, costs rising with the level, empty where nothing was measured.
   const auto csv = CsvTable::parse(bytes("all/comparison.csv"), "comparison.csv");
@@ -90,6 +90,7 @@ TEST_F(NetCompare, PutsEveryFamilySideBySide) {
     }
     const bool engine = row != NetRow::kSlimmable && row != NetRow::kEarlyExit;
     EXPECT_EQ(csv->present(r, "switch_s"), engine) << name_of(row);
+    EXPECT_EQ(csv->number(r, "libtorch_switch_s").value(), result->rows[r / 2].libtorch_switch_s);
     EXPECT_EQ(csv->present(r, "load_s"), row == NetRow::kStatic || row == NetRow::kStaticGroups) << name_of(row);
   }
 
@@ -99,6 +100,7 @@ TEST_F(NetCompare, PutsEveryFamilySideBySide) {
   EXPECT_EQ(document["rows"][3]["models"], 2);
   EXPECT_TRUE(document["rows"][4]["switch_s"].is_null());
   EXPECT_FALSE(document["rows"][4]["run_by_engine"]);
+  EXPECT_EQ(document["rows"][4]["libtorch_switch_s"], result->rows[4].libtorch_switch_s);
 
   // What an engine runs is there to be run, and answers as the table says; one image may turn by rounding.
   const auto test = data::make_synthetic(data::Split::kTest, 1);
