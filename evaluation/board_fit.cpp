@@ -17,9 +17,16 @@ using Rows = std::vector<const MeasuredRow*>;
 
 constexpr double kBetter = 6;             // by which 2 log-likelihood must rise to leave the simpler form
 constexpr std::size_t kVoltageFreqs = 5;  // that a shape of V(f) takes
+constexpr double kMemoryShare = 0.1;      // of the time, where a fit starts
 
 double log_ratio(double ours, double measured) {
   return ours > 0 ? std::log(ours / measured) : std::numeric_limits<double>::infinity();
+}
+
+/// Schwarz's criterion: the lower, the better.
+double information(const LeastSquares& fit) {
+  const auto n = static_cast<double>(fit.residuals);
+  return n * std::log(std::max(fit.cost, 1e-30) / n) + static_cast<double>(fit.fitted) * std::log(n);
 }
 
 /// How the clients of the measurement behaved.
@@ -53,7 +60,7 @@ constexpr std::array kTimeKeys = {TimeKey{"macs_per_cycle", true, &boards::TimeM
                                   TimeKey{"bytes_per_s", true, &boards::TimeModel::bytes_per_s},
                                   TimeKey{"call_cycles", false, &boards::TimeModel::call_cycles},
                                   TimeKey{"parallel_fraction", false, &boards::TimeModel::parallel_fraction}};
-constexpr std::size_t kParallel = 5;
+constexpr std::size_t kMemory = 3, kParallel = 5;
 constexpr std::size_t kLone = kTimeKeys.size();  // behind them: Clients::lone_s
 
 void set_time(boards::TimeModel& time, std::size_t key, double value) {
@@ -92,7 +99,7 @@ std::vector<Parameter> time_parameters(const boards::Board& base, const boards::
   const std::array<double, 6> starts = {0.5 * cycles_at / std::max(typical(macs), 1.0),
                                         0.2 * cycles_at / std::max(typical(launches), 1.0),
                                         0.1 * seconds_at / std::max(typical(launches), 1.0),
-                                        0.1 * seconds_at / std::max(typical(bytes), 1.0),
+                                        kMemoryShare * seconds_at / std::max(typical(bytes), 1.0),
                                         0.2 * cycles_at,
                                         0.8};
   std::vector<Parameter> parameters;
@@ -110,7 +117,7 @@ std::vector<Parameter> time_parameters(const boards::Board& base, const boards::
       parameter.prior = 0;  // the file's are in other units
       parameter.held = k == 4;
     }
-    if (k == 3 && typical(bytes) == 0) parameter.held = true;
+    if (k == kMemory && typical(bytes) == 0) parameter.held = true;
     if ((k == 1 || k == 2) && typical(launches) == 0) parameter.held = true;
     parameters.push_back(std::move(parameter));
   }
@@ -141,6 +148,15 @@ TimeFit fit_time(const boards::Board& base, ClusterId cluster, const std::vector
         }
       };
       LeastSquares fit = least_squares(parameters, rows.size(), residuals);
+      if (overlap > 0) {
+        // Memory then counts only where it takes the longer: from too short a time nothing leads to it.
+        for (const double share : {0.5, 1.0, 2.0}) {
+          std::vector<Parameter> from = parameters;
+          from[kMemory].start *= share / kMemoryShare;
+          LeastSquares other = least_squares(std::move(from), rows.size(), residuals);
+          if (information(other) < information(fit)) fit = std::move(other);
+        }
+      }
       const auto n = static_cast<double>(rows.size());
       if (any && n * std::log(best.fit.cost / std::max(fit.cost, 1e-30)) < kBetter) continue;
       const double lone_s = fit.estimates[kLone].value;
@@ -393,12 +409,6 @@ struct PowerFit {
   PowerProblem problem;
   LeastSquares fit;
 };
-
-/// Schwarz's criterion: the lower, the better.
-double information(const LeastSquares& fit) {
-  const auto n = static_cast<double>(fit.residuals);
-  return n * std::log(std::max(fit.cost, 1e-30) / n) + static_cast<double>(fit.fitted) * std::log(n);
-}
 
 LeastSquares solve(const PowerProblem& problem, const boards::Board& base, std::vector<Parameter> parameters) {
   boards::Board board = base;

@@ -126,6 +126,29 @@ TEST(BoardFit, RecoversWhatMadeTheRows) {
   EXPECT_NEAR(fit->power_sigma, 0.01, 0.004);
 }
 
+// Where memory runs beside the arithmetic, it counts only where it takes the longer: a fit has to find its way there
+// from a bandwidth so large that nothing depends on it.
+TEST(BoardFit, RecoversARooflineWhereverItsRidgeLies) {
+  for (const double overlap_of_base : {0.0, 1.0}) {
+    for (const double ridge : {0.4, 0.6, 0.8}) {  // of the top frequency: above it, memory takes the longer
+      SCOPED_TRACE(std::to_string(ridge) + " from overlap " + std::to_string(overlap_of_base));
+      boards::Board made = truth();
+      boards::TimeModel& time = made.clusters[0].time;
+      time.overlap = 1;
+      time.bytes_per_s = kWork.layers[0].bytes / kWork.layers[0].macs * time.macs_per_cycle * ridge * 1e9;
+      boards::Board base = toy();
+      base.clusters[0].time.overlap = overlap_of_base;
+      const auto fit = fit_board(base, rows_of(made, kBatches, 0.005, 1), {});
+      ASSERT_OK(fit);
+      const boards::TimeModel& found = fit->board.clusters[0].time;
+      EXPECT_EQ(found.overlap, 1);
+      EXPECT_NEAR(found.bytes_per_s / time.bytes_per_s, 1, 0.02);
+      EXPECT_NEAR(found.macs_per_cycle / time.macs_per_cycle, 1, 0.02);
+      EXPECT_NEAR(fit->latency_sigma, 0.005, 0.002);
+    }
+  }
+}
+
 TEST(BoardFit, FindsTheKneeOfTheVoltageThatTheBaseDoesNotHave) {
   boards::Board base = toy();
   auto& opps = base.clusters[0].opps;
