@@ -115,6 +115,7 @@ Result<std::optional<serving::CurveAccess>> curve_of(const ServeOptions& options
 json summary_of(const control::DriverMetrics& m, std::string_view policy) {
   const auto or_null = [](const std::optional<double>& value) { return value ? json(*value) : json(); };
   const bool claims = !m.energy_source.empty() && m.energy_source != "none";
+  const auto served = [&](double x) { return m.served > 0 ? json(x) : json(); };
   return {{"board", m.board},
           {"emulated", m.emulated},
           {"policy", policy},
@@ -128,8 +129,8 @@ json summary_of(const control::DriverMetrics& m, std::string_view policy) {
           {"switches_per_s", m.uptime_s > 0 ? static_cast<double>(m.switches) / m.uptime_s : 0.0},
           {"shield_interventions", m.shield_interventions},
           {"grown", m.grown},
-          {"latency_s", {{"p50", m.p50_s}, {"p95", m.p95_s}, {"p99", m.p99_s}}},
-          {"mean_accuracy", m.mean_accuracy},
+          {"latency_s", {{"p50", served(m.p50_s)}, {"p95", served(m.p95_s)}, {"p99", served(m.p99_s)}}},
+          {"mean_accuracy", served(m.mean_accuracy)},
           {"energy_j", claims ? or_null(m.energy_j) : json()},
           {"energy_ci_j", claims ? or_null(m.energy_ci_j) : json()},
           {"sensor_failures", m.sensor_failures},
@@ -143,8 +144,10 @@ void print_summary(const control::DriverMetrics& m) {
   std::printf("served    %llu of %llu requests in %.1f s, %llu missed, %llu rejected\n",
               static_cast<unsigned long long>(m.served), static_cast<unsigned long long>(m.offered), m.uptime_s,
               static_cast<unsigned long long>(m.missed), static_cast<unsigned long long>(m.rejected));
-  std::printf("latency   p50 %.3f ms, p95 %.3f ms, p99 %.3f ms%s\n", m.p50_s * 1e3, m.p95_s * 1e3, m.p99_s * 1e3,
-              emulated);
+  if (m.served > 0) {
+    std::printf("latency   p50 %.3f ms, p95 %.3f ms, p99 %.3f ms%s\n", m.p50_s * 1e3, m.p95_s * 1e3, m.p99_s * 1e3,
+                emulated);
+  }
   std::printf("decisions %llu, switches %llu (%.3g per second), shield interventions %llu, grown %llu\n",
               static_cast<unsigned long long>(m.decisions), static_cast<unsigned long long>(m.switches),
               m.uptime_s > 0 ? static_cast<double>(m.switches) / m.uptime_s : 0.0,

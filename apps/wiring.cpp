@@ -85,6 +85,13 @@ Result<boards::Board> open_emulated_board(const std::string& name) {
                 "board " + board.name,
                 "use the machine itself with --live; train and eval can draw its runs from a profile with --replay");
   }
+  const auto draws = [](const boards::Cluster& cluster) {
+    return cluster.power.core_w_per_mhz_v2 > 0 || cluster.power.leak_w > 0;
+  };
+  if (std::none_of(board.clusters.begin(), board.clusters.end(), draws)) {
+    warn("board " + board.name +
+         ": its file has no power for any cluster, so energy tells no choice from another; reins board fit puts it in");
+  }
   return board;
 }
 

@@ -54,6 +54,7 @@ std::string format_number(double value) {
 Result<CsvTable> CsvTable::parse(std::string_view text, std::string_view where) {
   CsvTable table;
   table.where_ = where;
+  if (constexpr std::string_view kMark = "\xef\xbb\xbf"; text.starts_with(kMark)) text.remove_prefix(kMark.size());
   std::size_t number = 0;
   while (!text.empty()) {
     const std::size_t newline = text.find('\n');

@@ -52,6 +52,7 @@ struct Encoder {
   void operator()(const GoalsInForce& goals) const {
     map["op"] = "goal";
     put_goals(map, goals);
+    map["emulated"] = goals.emulated;
   }
   void operator()(const StatusAnswer& a) const {
     map["op"] = "status";
@@ -153,6 +154,7 @@ class Reader {
     maybe("power_w", out.power_w);
     maybe("accuracy", out.accuracy);
     if (map_.find("warning") != nullptr) text("warning", out.warning);
+    if (map_.find("emulated") != nullptr) boolean("emulated", out.emulated);
   }
   void fail_with(const Error& error) {
     if (!error_) error_ = error;
@@ -247,11 +249,11 @@ void read(Reader& in, const Value& map, MetricsAnswer& a) {
   in.maybe("energy_j", a.energy_j);
   in.maybe("energy_ci_j", a.energy_ci_j);
   in.source("energy_source", a.energy_source);
-  in.real("p50_s", a.p50_s, 0);
-  in.real("p95_s", a.p95_s, 0);
-  in.real("p99_s", a.p99_s, 0);
+  in.maybe("p50_s", a.p50_s);
+  in.maybe("p95_s", a.p95_s);
+  in.maybe("p99_s", a.p99_s);
   in.real("uptime_s", a.uptime_s, 0);
-  in.real("mean_accuracy", a.mean_accuracy, 0);
+  in.maybe("mean_accuracy", a.mean_accuracy);
   in.maybe("temperature_c", a.temperature_c);
   in.maybe("power_w", a.power_w);
   in.text("board", a.board);

@@ -42,6 +42,7 @@ struct InferAnswer {
 struct GoalsInForce {
   std::optional<double> latency_s, energy_j, power_w, accuracy;
   std::string warning;  ///< which of them cannot be met by what was profiled, in one line; not on the wire where empty
+  bool emulated = false;  ///< the board that they are for is; in a status, that says so itself
   friend bool operator==(const GoalsInForce&, const GoalsInForce&) = default;
 };
 
@@ -72,9 +73,9 @@ struct MetricsAnswer {
   std::optional<double> energy_j;       ///< accounting rails, idle included
   std::optional<double> energy_ci_j;    ///< half-width of its interval, about 95 %; absent where nothing was measured
   std::string energy_source = "none";
-  double p50_s = 0, p95_s = 0, p99_s = 0;  ///< arrival to reply
+  std::optional<double> p50_s, p95_s, p99_s;  ///< arrival to reply; none before anything was served
   double uptime_s = 0;
-  double mean_accuracy = 0;  ///< of the levels served
+  std::optional<double> mean_accuracy;  ///< of the levels served; none before any
   std::optional<double> temperature_c, power_w;
   std::string board, mapping;
   std::int64_t freq_khz = 0;

@@ -97,13 +97,21 @@ under=()
 build release
 run release
 
-# Sensors, actuators and the closed loop on a real kernel, with the programs of the build without libtorch.
-if [[ $(uname -m) == x86_64 ]] && scripts/install-deps.sh kernel >/dev/null 2>&1 && tests/kernel/fetch-kernel.sh build/kernel-image; then
-  build notorch --target kernel_tests
-  run notorch --tests-regex '^(kernel\.|integration\.InstalledPackage)'
+# The build without libtorch, installed, and a consumer built against it. With its programs: sensors, actuators and the
+# closed loop on a real kernel.
+targets=(reins reins-workload) tests='integration\.InstalledPackage' why=
+if [[ $(uname -m) != x86_64 ]]; then
+  why="they are for x86-64"
+elif ! scripts/install-deps.sh kernel >/dev/null 2>&1; then
+  why="QEMU cannot be had here: scripts/install-deps.sh kernel says why"
+elif ! why=$(tests/kernel/fetch-kernel.sh build/kernel-image 2>&1); then
+  why=${why##*$'\n'}
 else
-  echo "== kernel tests skipped: QEMU or a Debian kernel cannot be had here (scripts/install-deps.sh kernel says why)"
+  targets+=(kernel_tests) tests+='|kernel\.' why=
 fi
+[[ -z $why ]] || echo "== kernel tests skipped: $why"
+build notorch --target "${targets[@]}"
+run notorch --tests-regex "^($tests)"
 
 if [[ $mode != release ]]; then
   # Threads: what has threads of its own and needs no libtorch, which TSan cannot see into. GCC 12's TSan wants the

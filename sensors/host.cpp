@@ -24,8 +24,13 @@ std::string named(std::string_view label) {
   return name;
 }
 
-std::vector<boards::Rail> rails_of(const std::vector<PowerMonitor>& monitors) {
-  std::vector<boards::Rail> rails;
+struct ChipRail {
+  boards::Rail rail;
+  const PowerMonitor* chip;
+};
+
+std::vector<ChipRail> rails_of(const std::vector<PowerMonitor>& monitors) {
+  std::vector<ChipRail> rails;
   for (const PowerMonitor& monitor : monitors) {
     const std::string chip = named(monitor.chip);
     if (!chip.starts_with("ina") || !monitor.enabled) continue;
@@ -37,11 +42,11 @@ std::vector<boards::Rail> rails_of(const std::vector<PowerMonitor>& monitors) {
         const std::string number = monitor.channels.size() > 1 ? "-" + rail.name : "";
         rail.name = chip + (monitor.i2c_device.empty() ? "-" + rail.name : "-" + monitor.i2c_device + number);
       }
-      const auto taken = [&](const boards::Rail& other) { return other.name == rail.name; };
+      const auto taken = [&](const ChipRail& other) { return other.rail.name == rail.name; };
       if (std::any_of(rails.begin(), rails.end(), taken)) continue;
       rail.sensor = channel.address;
       rail.sensor_period_s = monitor.update_s.value_or(0) > 0 ? *monitor.update_s : kPeriod_s;
-      rails.push_back(std::move(rail));
+      rails.push_back({std::move(rail), &monitor});
     }
   }
   return rails;
@@ -54,7 +59,8 @@ Result<boards::Board> discover_board(const std::filesystem::path& root, bool onl
   if (!board.rails.empty()) return board;
   InventoryDraft draft{root, {}};
   survey_monitors(draft);
-  board.rails = rails_of(draft.found.monitors);
+  const std::vector<ChipRail> rails = rails_of(draft.found.monitors);
+  for (const ChipRail& found : rails) board.rails.push_back(found.rail);
   if (board.rails.empty()) return board;
   const auto input = std::find_if(board.rails.begin(), board.rails.end(), [](const boards::Rail& rail) {
     return std::find(kInputs.begin(), kInputs.end(), rail.name) != kInputs.end();
@@ -65,17 +71,19 @@ Result<boards::Board> discover_board(const std::filesystem::path& root, bool onl
     board.rails.front().accounting = true;  // whatever it measures, it counts once
   } else if (input != board.rails.end()) {
     input->accounting = true;
-    for (const boards::Rail& rail : board.rails) {
-      if (rail.name != input->name) input->contains.push_back(rail.name);
+    // The chip that measures the module's input measures what it feeds; where another one sits, nothing says.
+    const auto chip = rails[static_cast<std::size_t>(input - board.rails.begin())].chip;
+    for (const ChipRail& found : rails) {
+      if (found.chip == chip && found.rail.name != input->name) input->contains.push_back(found.rail.name);
     }
   } else {
     board.notes +=
         "; which of the power monitors' rails contain others is not known, so none is counted and no energy claimed: "
         "set accounting = true on those that do not overlap";
   }
-  std::string rails;
-  for (const boards::Rail& rail : board.rails) rails += "\n" + rail.name;
-  board.fingerprint = fingerprint(board.fingerprint + rails);
+  std::string names;
+  for (const boards::Rail& rail : board.rails) names += "\n" + rail.name;
+  board.fingerprint = fingerprint(board.fingerprint + names);
   return board;
 }
 

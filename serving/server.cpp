@@ -365,6 +365,7 @@ protocol::MetricsAnswer Server::Impl::metrics() const {
 protocol::GoalsInForce Server::Impl::goals(AppId app) const {
   const policies::Goals set = driver_.goals(app);
   protocol::GoalsInForce answer = goals_of(set);
+  answer.emulated = driver_.metrics().emulated;
   if (options_.unreachable) answer.warning = options_.unreachable(set);
   return answer;
 }

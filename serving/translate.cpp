@@ -45,7 +45,8 @@ protocol::GoalsInForce goals_of(const policies::Goals& goals) noexcept {
           .energy_j = goals.energy_j,
           .power_w = goals.power_w,
           .accuracy = goals.accuracy_floor,
-          .warning = {}};
+          .warning = {},
+          .emulated = false};
 }
 
 policies::Goals changed(policies::Goals goals, const protocol::Goal& change) noexcept {
@@ -76,11 +77,13 @@ protocol::MetricsAnswer answer_of(const control::DriverMetrics& metrics) {
   answer.foreign_changes = metrics.foreign_changes;
   answer.adjusted_settings = metrics.adjusted_settings;
   answer.warning = metrics.warning;
-  answer.p50_s = metrics.p50_s;
-  answer.p95_s = metrics.p95_s;
-  answer.p99_s = metrics.p99_s;
+  if (metrics.served > 0) {
+    answer.p50_s = metrics.p50_s;
+    answer.p95_s = metrics.p95_s;
+    answer.p99_s = metrics.p99_s;
+    answer.mean_accuracy = metrics.mean_accuracy;
+  }
   answer.uptime_s = metrics.uptime_s;
-  answer.mean_accuracy = metrics.mean_accuracy;
   answer.temperature_c = metrics.temperature_c;
   answer.power_w = metrics.power_w;
   answer.board = metrics.board;

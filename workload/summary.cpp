@@ -113,8 +113,10 @@ std::string text_of(const Summary& s) {
       s.trace.c_str(), s.goal_changes, s.interrupted ? "; interrupted" : "");
   add(text, "latency from when a request was due to its answer%s:\n", s.emulated ? ", emulated" : "");
   text += bars(s.bins);
-  add(text, "  p50 %.3f ms  p95 %.3f ms  p99 %.3f ms  max %.3f ms\n", s.p50_s * 1e3, s.p95_s * 1e3, s.p99_s * 1e3,
-      s.max_s * 1e3);
+  if (s.served > 0) {
+    add(text, "  p50 %.3f ms  p95 %.3f ms  p99 %.3f ms  max %.3f ms\n", s.p50_s * 1e3, s.p95_s * 1e3, s.p99_s * 1e3,
+        s.max_s * 1e3);
+  }
   add(text, "missed    %zu of %zu (%.2f %%): %zu late, %zu rejected, %zu failed, %zu unanswered\n", s.missed, s.offered,
       100 * s.miss_rate(), s.late, s.rejected, s.failed, s.unanswered);
   if (s.judged < s.offered) {
@@ -155,6 +157,7 @@ std::string text_of(const Summary& s) {
 std::string json_of(const Summary& s) {
   using Json = nlohmann::ordered_json;
   const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(); };
+  const auto of_served = [&](double x) { return s.served > 0 ? Json(x) : Json(); };
   Json levels = Json::object(), mappings = Json::object(), bins = Json::array();
   for (const auto& [level, count] : s.levels) levels[std::to_string(level)] = count;
   for (const auto& [mapping, count] : s.mappings) mappings[mapping] = count;
@@ -176,7 +179,12 @@ std::string json_of(const Summary& s) {
       {"failed", s.failed},
       {"unanswered", s.unanswered},
       {"miss_rate", s.miss_rate()},
-      {"latency_s", {{"p50", s.p50_s}, {"p95", s.p95_s}, {"p99", s.p99_s}, {"max", s.max_s}, {"histogram", bins}}},
+      {"latency_s",
+       {{"p50", of_served(s.p50_s)},
+        {"p95", of_served(s.p95_s)},
+        {"p99", of_served(s.p99_s)},
+        {"max", of_served(s.max_s)},
+        {"histogram", bins}}},
       {"accuracy", s.labels_apply ? Json(s.accuracy()) : Json()},
       {"levels", levels},
       {"mappings", mappings},

@@ -215,10 +215,13 @@ class Frequency final : public FrequencyActuator {
     if (saved_on_disk_) return {};
     if (site_.restore == nullptr)
       return fail(ErrorKind::kUnsupported, "was opened to be looked at, not to be set", name_);
-    // Somebody may have chosen another governor since the start: that is what is found, then.
+    // Somebody may have chosen another governor or other limits since the start: that is what is found, then.
     std::array<char, 64> buffer;
     REINS_ASSIGN(const std::string_view governor, governor_.read_text(buffer));
     found_governor_ = ours_governor_ = seen_governor_ = GovernorName(governor);
+    REINS_ASSIGN(found_min_, min_.read_integer());
+    ours_min_ = seen_min_ = found_min_;
+    REINS_ASSIGN(found_max_, max_.read_integer());
     saved_ = {{saved_path(layout_.governor), std::string(found_governor_.text())},
               {saved_path(layout_.max), std::to_string(found_max_)},
               {saved_path(layout_.min), std::to_string(found_min_)}};

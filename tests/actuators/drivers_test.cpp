@@ -163,9 +163,12 @@ TEST_F(Frequencies, SeeACapWhilePinningAndLookWhetherItStillStands) {
 TEST_F(Frequencies, KeepACapInMindBelowWhichTheyPin) {
   tree_.cpufreq(0, {400000, 800000, 1600000, 2000000}, "schedutil", "performance schedutil");
   const auto c = cpufreq();
-  put("scaling_max_freq", "1600000");  // after it was opened
-  EXPECT_EQ(*c->apply(FreqKhz{400000}), Setting(FreqKhz{400000}));
-  EXPECT_EQ(*c->cap_khz(), 1600000) << "it cannot show in a maximum of 400 MHz";
+  {
+    const testing::CoolingDevice hot(1600000);  // after it was opened
+    put("scaling_max_freq", "1600000");
+    EXPECT_EQ(*c->apply(FreqKhz{400000}), Setting(FreqKhz{400000}));
+    EXPECT_EQ(*c->cap_khz(), 1600000) << "it cannot show in a maximum of 400 MHz";
+  }
   EXPECT_EQ(*c->apply(FreqKhz{2000000}), Setting(FreqKhz{2000000})) << "nothing in this tree holds it down any more";
   EXPECT_EQ(*c->cap_khz(), 2000000);
   EXPECT_OK(c->apply(FreqKhz{400000}));
@@ -195,6 +198,25 @@ TEST_F(Frequencies, LowerAMinimumThatWouldHoldThemUpAndPutItBack) {
   c.reset();
   EXPECT_EQ(at("scaling_min_freq"), "800000");
   EXPECT_EQ(at("scaling_governor"), "schedutil");
+}
+
+// A server may wait for minutes before its first request.
+TEST_F(Frequencies, FindWhatIsThereWhenTheyAreFirstSetNotWhenTheyWereOpened) {
+  for (const char* governors : {"userspace schedutil", "performance schedutil"}) {
+    SCOPED_TRACE(governors);
+    tree_.cpufreq(0, {400000, 800000, 1600000, 2000000}, "schedutil", governors);
+    auto c = cpufreq();
+    put("scaling_min_freq", "800000");
+    put("scaling_max_freq", "1600000");
+    EXPECT_OK(c->apply(FreqKhz{800000}));
+    EXPECT_THAT(tree_.read("run/state.toml"), ::testing::AllOf(HasSubstr("800000"), HasSubstr("1600000")));
+    EXPECT_EQ(c->foreign().changes, 0U) << "that was before";
+    c.reset();
+    EXPECT_EQ(at("scaling_min_freq"), "800000");
+    EXPECT_EQ(at("scaling_max_freq"), "1600000");
+    EXPECT_EQ(at("scaling_governor"), "schedutil");
+    put("scaling_min_freq", "400000");
+  }
 }
 
 TEST_F(Frequencies, GiveAGovernorItsWholeRangeAfterPinning) {

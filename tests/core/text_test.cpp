@@ -30,6 +30,12 @@ TEST(Csv, ReadsCommentsHeaderAndRows) {
 }
 
 TEST(Csv, ErrorsNameTheLineAndTheColumn) {
+  const auto marked = CsvTable::parse(
+      "\xef\xbb\xbf"
+      "a,b\n1,2\n",
+      "t.csv");
+  ASSERT_OK(marked);
+  EXPECT_EQ(marked->number(0, "a").value(), 1) << "a byte-order mark is no part of a column's name";
   EXPECT_THAT(CsvTable::parse("a,b\n1,2\n1,2,3\n", "t.csv"),
               IsError(ErrorKind::kGarbled, AllOf(HasSubstr("t.csv:3"), HasSubstr("3 cells"))));
   EXPECT_THAT(CsvTable::parse("a,a\n", "t.csv"),

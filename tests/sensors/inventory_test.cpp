@@ -363,6 +363,25 @@ TEST(HostBoard, OfAJetsonCountsItsInputRailAlone) {
   EXPECT_EQ(board->notes.find("no energy source"), std::string::npos);
 }
 
+TEST(HostBoard, SaysOfNoOtherChipThatItLiesBehindTheInput) {
+  SysTree tree;
+  testing::lay_jetson_nano(tree);
+  const std::string device = "sys/bus/i2c/devices/0-0041";
+  const std::string chip = device + "/hwmon/hwmon9";  // on the supply, perhaps
+  tree.put(chip + "/name", "ina226").put(chip + "/power1_input", "4000000");
+  tree.link("sys/class/hwmon/hwmon9", chip);
+  const auto board = discover_board(tree.root());
+  ASSERT_OK(board);
+  ASSERT_EQ(board->rails.size(), 4U);
+  std::size_t accounting = 0;
+  for (const boards::Rail& rail : board->rails) {
+    if (!rail.accounting) continue;
+    ++accounting;
+    EXPECT_THAT(rail.contains, ElementsAre("pom_5v_gpu", "pom_5v_cpu"));
+  }
+  EXPECT_EQ(accounting, 1U);
+}
+
 // As ina2xx-adc shows an INA226 that was told to the kernel by new_device.
 TEST(HostBoard, CountsTheOnlyRailThereIs) {
   SysTree tree;

@@ -130,6 +130,15 @@ TEST(Server, WarnsOfGoalsThatCannotBeMet) {
   EXPECT_EQ(client.ask<protocol::GoalsInForce>(request_of(3, goal)).warning, "");
 }
 
+TEST(Server, AGoalsAnswerSaysWhetherTheBoardIsEmulated) {
+  RunningServer running;
+  RawClient client(running.server->endpoint());
+  for (const bool emulated : {false, true}) {
+    running.driver.set_emulated(emulated);
+    EXPECT_EQ(client.ask<protocol::GoalsInForce>(request_of(1, protocol::Goal{})).emulated, emulated);
+  }
+}
+
 TEST(Server, AGoalThatTheDriverRefusesIsAFault) {
   RunningServer running;
   RawClient client(running.server->endpoint());
@@ -156,6 +165,9 @@ TEST(Server, StatusSaysWhatIsServed) {
 TEST(Server, MetricsCountWhatWasServed) {
   RunningServer running;
   RawClient client(running.server->endpoint());
+  const auto before = client.ask<MetricsAnswer>(request_of(0, protocol::MetricsQuery{}));
+  EXPECT_EQ(before.p50_s, std::nullopt) << "of nothing";
+  EXPECT_EQ(before.mean_accuracy, std::nullopt);
   for (int id = 0; id < 3; ++id) client.ask<InferAnswer>(infer_request(id, kImage));
   const auto metrics = client.ask<MetricsAnswer>(request_of(9, protocol::MetricsQuery{}));
   EXPECT_EQ(metrics.offered, 3U);
