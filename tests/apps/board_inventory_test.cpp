@@ -162,6 +162,19 @@ TEST(BoardWrite, IsOfThisMachineAlone) {
   EXPECT_FALSE(std::filesystem::exists(tree.path("x.toml")));
 }
 
+TEST(BoardWrite, IsEmulatedWithAWarningThatItsPowerIsNotKnown) {
+  SysTree tree;
+  testing::lay_raspberry_pi_4(tree);
+  const std::string file = tree.path("mine.toml").native();
+  ASSERT_EQ(board(tree, {"--write", file}).code, kOk);
+  for (const auto& [name, warns] : {std::pair<std::string, bool>{file, true}, {"odroid-xu3", false}}) {
+    ::testing::internal::CaptureStderr();
+    EXPECT_OK(open_emulated_board(name));
+    const std::string said = ::testing::internal::GetCapturedStderr();
+    EXPECT_EQ(said.find("no power for any cluster") != std::string::npos, warns) << name << ": " << said;
+  }
+}
+
 TEST(BoardWrite, OfAMachineWithoutDvfsIsNotEmulated) {
   SysTree tree;
   tree.put("sys/devices/system/cpu/online", "0-3");
