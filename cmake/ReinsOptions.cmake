@@ -31,7 +31,7 @@ if(REINS_FUZZ)
   endif()
   # Undefined behaviour ends the run too: what is only printed, no fuzzer notices.
   set(fuzz_flags -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
-  target_compile_options(reins_build_flags INTERFACE ${fuzz_flags} -fno-omit-frame-pointer -g)
+  target_compile_options(reins_build_flags INTERFACE ${fuzz_flags} -fno-omit-frame-pointer -g1)
   target_link_options(reins_build_flags INTERFACE ${fuzz_flags})
 endif()
 if(CMAKE_SIZEOF_VOID_P EQUAL 4)

@@ -121,13 +121,13 @@ class Reader {
   void real(std::string_view key, double& out, double low = -kHuge) {
     keep(map_.number_at(key, kWhere, low, kHuge), [&out](double x) { out = x; });
   }
-  void maybe(std::string_view key, std::optional<double>& out) {
+  void maybe(std::string_view key, std::optional<double>& out, double low = -kHuge) {
     const Value* value = map_.find(key);
     if (value == nullptr || value->is_nil()) {
       out.reset();
       return;
     }
-    keep(map_.number_at(key, kWhere, -kHuge, kHuge), [&out](double x) { out = x; });
+    keep(map_.number_at(key, kWhere, low, kHuge), [&out](double x) { out = x; });
   }
   void boolean(std::string_view key, bool& out) {
     keep(map_.boolean_at(key, kWhere), [&out](bool x) { out = x; });
@@ -249,11 +249,11 @@ void read(Reader& in, const Value& map, MetricsAnswer& a) {
   in.maybe("energy_j", a.energy_j);
   in.maybe("energy_ci_j", a.energy_ci_j);
   in.source("energy_source", a.energy_source);
-  in.maybe("p50_s", a.p50_s);
-  in.maybe("p95_s", a.p95_s);
-  in.maybe("p99_s", a.p99_s);
+  in.maybe("p50_s", a.p50_s, 0);
+  in.maybe("p95_s", a.p95_s, 0);
+  in.maybe("p99_s", a.p99_s, 0);
   in.real("uptime_s", a.uptime_s, 0);
-  in.maybe("mean_accuracy", a.mean_accuracy);
+  in.maybe("mean_accuracy", a.mean_accuracy, 0);
   in.maybe("temperature_c", a.temperature_c);
   in.maybe("power_w", a.power_w);
   in.text("board", a.board);

@@ -276,7 +276,9 @@ void Server::Impl::on_message() {
     if (const Status set = driver_.set_goals(app, changed(driver_.goals(app), *goal)); !set) {
       return refuse(envelope, request.id, protocol::fault_of(set.error()));
     }
-    return answer(envelope, request.id, goals(app));
+    protocol::GoalsInForce in_force = goals(app);
+    in_force.emulated = driver_.metrics().emulated;
+    return answer(envelope, request.id, std::move(in_force));
   }
   on_infer(std::get<protocol::Infer>(request.body), request.app, std::move(envelope), request.id);
 }
@@ -365,7 +367,6 @@ protocol::MetricsAnswer Server::Impl::metrics() const {
 protocol::GoalsInForce Server::Impl::goals(AppId app) const {
   const policies::Goals set = driver_.goals(app);
   protocol::GoalsInForce answer = goals_of(set);
-  answer.emulated = driver_.metrics().emulated;
   if (options_.unreachable) answer.warning = options_.unreachable(set);
   return answer;
 }

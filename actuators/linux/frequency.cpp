@@ -173,8 +173,8 @@ class Frequency final : public FrequencyActuator {
     return *present_max < found_min_ ? Status{} : min_.write_integer(found_min_);
   }
 
-  /// Reads what is in force before anything is changed.
-  Status find() {
+  /// Governor and limits as they are in force before anything is changed.
+  Status read_found() {
     std::array<char, 64> buffer;
     REINS_ASSIGN(const std::string_view governor, governor_.read_text(buffer));
     if (governor.empty()) return fail(ErrorKind::kGarbled, "names no governor", governor_.path());
@@ -182,6 +182,11 @@ class Frequency final : public FrequencyActuator {
     REINS_ASSIGN(found_min_, min_.read_integer());
     ours_min_ = seen_min_ = found_min_;
     REINS_ASSIGN(found_max_, max_.read_integer());
+    return {};
+  }
+
+  Status find() {
+    REINS_TRY(read_found());
     lowest_ = found_min_;
     highest_ = found_max_;
     if (!table_.empty()) {
@@ -216,12 +221,7 @@ class Frequency final : public FrequencyActuator {
     if (site_.restore == nullptr)
       return fail(ErrorKind::kUnsupported, "was opened to be looked at, not to be set", name_);
     // Somebody may have chosen another governor or other limits since the start: that is what is found, then.
-    std::array<char, 64> buffer;
-    REINS_ASSIGN(const std::string_view governor, governor_.read_text(buffer));
-    found_governor_ = ours_governor_ = seen_governor_ = GovernorName(governor);
-    REINS_ASSIGN(found_min_, min_.read_integer());
-    ours_min_ = seen_min_ = found_min_;
-    REINS_ASSIGN(found_max_, max_.read_integer());
+    REINS_TRY(read_found());
     saved_ = {{saved_path(layout_.governor), std::string(found_governor_.text())},
               {saved_path(layout_.max), std::to_string(found_max_)},
               {saved_path(layout_.min), std::to_string(found_min_)}};

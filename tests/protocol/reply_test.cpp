@@ -144,6 +144,9 @@ TEST(Reply, RefusesWhatIsNoReply) {
   InferAnswer a = answer();
   a.energy_source = "guessed";
   EXPECT_THAT(decode_reply(encode_reply(Reply{Value(1), a})), IsError(ErrorKind::kGarbled, HasSubstr("energy source")));
+  MetricsAnswer metrics;
+  metrics.p50_s = -0.1;
+  EXPECT_THAT(decode_reply(encode_reply(Reply{Value(1), metrics})), IsError(ErrorKind::kGarbled, HasSubstr("'p50_s'")));
 }
 
 TEST(ReplyProperty, DamagedRepliesNeverCrashAClient) {
