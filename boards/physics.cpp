@@ -74,6 +74,14 @@ std::size_t idle_state_after(const Cluster& cluster, double idle_s) noexcept {
   return state;
 }
 
+double deepest_idle_s(const Board& board) noexcept {
+  double deepest_s = 0;
+  for (const Cluster& cluster : board.clusters) {
+    for (const IdleState& state : cluster.idle) deepest_s = std::max(deepest_s, state.residency_s);
+  }
+  return deepest_s;
+}
+
 double temperature_after_c(const Thermal& thermal, double temperature_c, double ambient_c, double power_w,
                            double dt_s) noexcept {
   const double settled_c = ambient_c + power_w * thermal.r_c_per_w;

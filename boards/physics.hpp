@@ -36,6 +36,9 @@ double cluster_power_w(const Cluster& cluster, OppId opp, double busy_cores, std
 /// The idle state a cluster is in after `idle_s` seconds idle (the deepest whose residency has passed).
 std::size_t idle_state_after(const Cluster& cluster, double idle_s) noexcept;
 
+/// How long all clusters must have been idle for each to be in its deepest state, seconds.
+double deepest_idle_s(const Board& board) noexcept;
+
 /// Temperature after `dt_s` seconds at constant power: the exact solution of the RC node.
 double temperature_after_c(const Thermal& thermal, double temperature_c, double ambient_c, double power_w,
                            double dt_s) noexcept;

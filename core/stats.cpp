@@ -26,6 +26,10 @@ double mean_of(std::span<const double> samples) noexcept {
   return sum / static_cast<double>(samples.size());
 }
 
+std::optional<double> mean_if_any(std::span<const double> samples) noexcept {
+  return samples.empty() ? std::nullopt : std::optional(mean_of(samples));
+}
+
 double stddev_of(std::span<const double> samples) noexcept {
   if (samples.size() < 2) return 0;
   const double mean = mean_of(samples);

@@ -219,6 +219,7 @@ struct PowerRow {
   std::size_t scope = 0;
   double busy_cores = 0;
   double duty = 1;           ///< share of the time that it is busy
+  double gap_s = 0;          ///< how long it waits, then, for a request
   double bytes_per_s = 0;    ///< while busy
   double temperature_c = 0;  ///< of the leakage; NaN is never used: `own` says whether the row has one
   bool own_temperature = false;
@@ -236,9 +237,16 @@ PowerRow power_row(const boards::Board& board, const std::vector<Workload>& work
   out.busy_cores = board.mappings[row.mapping.index()].cores;
   const double latency_s = latency_of(board, workloads, clients, row);
   out.bytes_per_s = boards::bytes_of(workloads[row.workload].layers) * row.batch / latency_s;
-  if (clients.arrivals == Arrivals::kAlone || row.batch < 2) out.duty = latency_s / (latency_s + clients.think_s);
+  if (clients.arrivals == Arrivals::kAlone || row.batch < 2) {
+    out.duty = latency_s / (latency_s + clients.think_s);
+    out.gap_s = clients.think_s;
+  }
   return out;
 }
+
+/// The state of a cluster that nobody wakes. A row that is idle, and all clusters but a row's own, are in it: what was
+/// measured was a settled board.
+std::size_t deepest(const boards::Cluster& cluster) { return cluster.idle.size() - 1; }
 
 double power_of(const boards::Board& board, const Scope& scope, const PowerRow& at) {
   const MeasuredRow& row = *at.row;
@@ -253,13 +261,14 @@ double power_of(const boards::Board& board, const Scope& scope, const PowerRow& 
     if (!scope.clusters[c]) continue;
     const double temperature_c = at.own_temperature ? at.temperature_c : cluster.power.leak_ref_c;
     if (c != active.index()) {
-      rest_w += boards::cluster_power_at_w(cluster, cluster.opps.front(), 0, 0, temperature_c);
+      rest_w += boards::cluster_power_at_w(cluster, cluster.opps.front(), 0, deepest(cluster), temperature_c);
       continue;
     }
     boards::OperatingPoint point = cluster.opps[row.opp.index()];
     if (row.voltage_v) point.voltage_v = *row.voltage_v;
-    busy_w = boards::cluster_power_at_w(cluster, point, at.busy_cores, 0, temperature_c);
-    idle_w = at.duty < 1 ? boards::cluster_power_at_w(cluster, point, 0, 0, temperature_c) : 0;
+    busy_w = boards::cluster_power_at_w(cluster, point, at.busy_cores, deepest(cluster), temperature_c);
+    const std::size_t between = boards::idle_state_after(cluster, at.gap_s);
+    idle_w = at.duty < 1 ? boards::cluster_power_at_w(cluster, point, 0, between, temperature_c) : 0;
   }
   return rest_w + at.duty * (busy_w + per_byte * at.bytes_per_s) + (1 - at.duty) * idle_w;
 }

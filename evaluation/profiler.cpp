@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "boards/physics.hpp"
 #include "core/rng.hpp"
 #include "core/stats.hpp"
 
@@ -13,7 +14,7 @@ namespace reins::evaluation {
 namespace {
 
 struct Samples {
-  std::vector<double> latencies_s, power_w;
+  std::vector<double> latencies_s, power_w, temperature_c;
 };
 
 bool narrow(const std::vector<double>& samples, double relative_ci) {
@@ -33,10 +34,13 @@ Result<double> run_once(control::Plant& plant, LevelId level, const inference::T
   }
 }
 
-void drain(control::Plant& plant, std::vector<double>* power_w) {
+/// Takes what the sensors have said; without `samples` it is dropped.
+void drain(control::Plant& plant, Samples* samples) {
   control::Telemetry telemetry;
   while (plant.poll_telemetry(plant.now_s(), telemetry)) {
-    if (power_w != nullptr && telemetry.power_w.has_value()) power_w->push_back(*telemetry.power_w);
+    if (samples == nullptr || !telemetry.power_w) continue;
+    samples->power_w.push_back(*telemetry.power_w);
+    if (telemetry.temperature_c) samples->temperature_c.push_back(*telemetry.temperature_c);
   }
 }
 
@@ -73,6 +77,7 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
   for (std::uint8_t& pixel : image) pixel = static_cast<std::uint8_t>(rng.below(256));
   const inference::TensorView input{image.data(), inference::DType::kUint8, network.input_shape};
 
+  const double deepest_s = boards::deepest_idle_s(board);
   std::size_t total = 0;
   for (const policies::MappingSlot& slot : space.mappings) total += slot.freq_khz.size() * network.levels.size();
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
@@ -95,7 +100,7 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
         for (;;) {
           REINS_ASSIGN(const double latency_s, run_once(plant, action.level, input));
           samples.latencies_s.push_back(latency_s);
-          drain(plant, &samples.power_w);
+          drain(plant, &samples);
           const bool enough = report.has_energy ? static_cast<int>(samples.power_w.size()) >= config.sensor_updates
                                                 : static_cast<int>(samples.latencies_s.size()) >= config.sensor_updates;
           const bool sure = narrow(samples.latencies_s, config.relative_ci) &&
@@ -121,6 +126,7 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
           point.power_w = mean_of(samples.power_w);
           point.energy_j = *point.power_w * point.latency_s;
           point.energy_ci_j = ci95_half_width(samples.power_w) * point.latency_s;
+          point.temperature_c = mean_if_any(samples.temperature_c);
         }
         report.profile.set(point);
         ++report.points;
@@ -131,14 +137,19 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
       }
       if (!report.has_energy) continue;
       REINS_TRY(plant.apply(action));
+      // What the clusters draw on their way into the deepest idle states is not what they idle at.
+      std::this_thread::sleep_for(std::chrono::duration<double>(std::min(deepest_s, config.max_seconds)));
       drain(plant, nullptr);
-      std::vector<double> idle_w;
+      Samples idle;
       const double began_s = plant.now_s();
-      while (static_cast<int>(idle_w.size()) < config.sensor_updates && plant.now_s() - began_s < config.max_seconds) {
+      while (static_cast<int>(idle.power_w.size()) < config.sensor_updates &&
+             plant.now_s() - began_s < config.max_seconds) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        drain(plant, &idle_w);
+        drain(plant, &idle);
       }
-      if (!idle_w.empty()) report.profile.set_idle({action.mapping, action.opp, mean_of(idle_w)});
+      if (!idle.power_w.empty()) {
+        report.profile.set_idle({action.mapping, action.opp, mean_of(idle.power_w), mean_if_any(idle.temperature_c)});
+      }
     }
   }
   return report;

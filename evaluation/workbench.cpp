@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "boards/physics.hpp"
 #include "control/live_board.hpp"
 #include "core/stats.hpp"
 #include "env/emulated_board.hpp"
@@ -13,24 +14,29 @@ namespace {
 struct Measured {
   std::vector<double> latencies_s;
   std::vector<double> power_w;
+  std::vector<double> temperature_c;
 };
 
 /// Runs (or idles, without a level) until the sensor has updated `updates` times; the first update saw the settling and
-/// is dropped.
+/// is dropped, as is what comes before the deepest idle states are reached.
 Measured measure(env::EmulatedBoard& emulated, const policies::Action& action, std::optional<LevelId> level,
-                 int updates) {
+                 int updates, double deepest_s) {
   Measured measured;
   emulated.apply(action);
   double started_s = emulated.now_s();
   if (level.has_value()) emulated.start(*level);
+  const double settled_s = emulated.now_s() + deepest_s;
   bool settling = true;
   const double give_up_s = emulated.now_s() + 120;  // a board without sensors updates nothing of its own accord
   while (static_cast<int>(measured.power_w.size()) < updates && emulated.now_s() < give_up_s) {
     emulated.advance(emulated.next_event_s());
     control::Telemetry telemetry;
     if (emulated.take_telemetry(telemetry)) {
-      if (!settling) measured.power_w.push_back(telemetry.power_w.value_or(0));
-      settling = false;
+      if (!settling) {
+        measured.power_w.push_back(telemetry.power_w.value_or(0));
+        if (telemetry.temperature_c) measured.temperature_c.push_back(*telemetry.temperature_c);
+      }
+      settling = telemetry.at_s < settled_s;
     }
     if (level.has_value() && emulated.take_completion()) {
       measured.latencies_s.push_back(emulated.now_s() - started_s);
@@ -53,6 +59,8 @@ policies::Profile profile_emulated(const boards::Board& board, const policies::A
   bool has_power = false;
   for (const boards::Rail& rail : board.rails) has_power = has_power || (rail.accounting && rail.sensor_period_s > 0);
 
+  const double deepest_s = boards::deepest_idle_s(board);
+
   env::EmulatedBoard emulated(board, network.levels);
   std::uint64_t point_seed = seed;
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
@@ -65,7 +73,7 @@ policies::Profile profile_emulated(const boards::Board& board, const policies::A
         conditions.seed = ++point_seed;
         emulated.reset(0, conditions);
         action.level = LevelId(l);
-        const Measured measured = measure(emulated, action, LevelId(l), updates);
+        const Measured measured = measure(emulated, action, LevelId(l), updates, deepest_s);
         policies::ProfilePoint point;
         point.level = LevelId(l);
         point.mapping = action.mapping;
@@ -81,13 +89,15 @@ policies::Profile profile_emulated(const boards::Board& board, const policies::A
           point.power_w = mean_of(measured.power_w);
           point.energy_j = *point.power_w * point.latency_s;
           point.energy_ci_j = ci95_half_width(measured.power_w) * point.latency_s;
+          point.temperature_c = mean_if_any(measured.temperature_c);
         }
         profile.set(point);
       }
       if (!has_power) continue;
       conditions.seed = ++point_seed;
       emulated.reset(0, conditions);
-      profile.set_idle({action.mapping, action.opp, mean_of(measure(emulated, action, std::nullopt, updates).power_w)});
+      const Measured at_rest = measure(emulated, action, std::nullopt, updates, deepest_s);
+      profile.set_idle({action.mapping, action.opp, mean_of(at_rest.power_w), mean_if_any(at_rest.temperature_c)});
     }
   }
   return profile;

@@ -12,15 +12,19 @@ namespace reins::policies {
 namespace {
 
 constexpr const char* kHeader =
-    "level,mapping,freq_khz,latency_s,p50_s,p95_s,p99_s,energy_j,energy_ci_j,power_w,accuracy,n,source\n";
+    "level,mapping,freq_khz,latency_s,p50_s,p95_s,p99_s,energy_j,energy_ci_j,power_w,accuracy,n,source,"
+    "temperature_c\n";
 
 std::string cell(const std::optional<double>& value) { return value ? format_number(*value) : std::string(); }
 
-Result<std::optional<double>> optional_number(const CsvTable& table, std::size_t row, std::string_view column) {
+constexpr double kAbsoluteZero_c = -273.15;
+
+Result<std::optional<double>> optional_number(const CsvTable& table, std::size_t row, std::string_view column,
+                                              double least) {
   if (!table.present(row, column)) return std::optional<double>();
   REINS_ASSIGN(const double value, table.number(row, column));
-  if (value < 0) {
-    return fail(ErrorKind::kGarbled, "a negative " + std::string(column), table.place(row));
+  if (value < least) {
+    return fail(ErrorKind::kGarbled, std::string(column) + " is below " + format_number(least), table.place(row));
   }
   return std::optional<double>(value);
 }
@@ -83,7 +87,7 @@ void Profile::set(const ProfilePoint& point) {
 void Profile::set_idle(const IdlePoint& point) {
   const std::size_t i = index(LevelId(0), point.mapping, point.opp);
   REINS_ASSERT(i < idle_.size());
-  idle_[i] = point.power_w;
+  idle_[i] = point;
 }
 
 const ProfilePoint* Profile::at(LevelId level, MappingId mapping, OppId opp) const noexcept {
@@ -91,9 +95,14 @@ const ProfilePoint* Profile::at(LevelId level, MappingId mapping, OppId opp) con
   return i < points_.size() && points_[i] ? &*points_[i] : nullptr;
 }
 
-std::optional<double> Profile::idle_w(MappingId mapping, OppId opp) const noexcept {
+const IdlePoint* Profile::idle(MappingId mapping, OppId opp) const noexcept {
   const std::size_t i = index(LevelId(0), mapping, opp);
-  return i < idle_.size() ? idle_[i] : std::nullopt;
+  return i < idle_.size() && idle_[i] ? &*idle_[i] : nullptr;
+}
+
+std::optional<double> Profile::idle_w(MappingId mapping, OppId opp) const noexcept {
+  const IdlePoint* point = idle(mapping, opp);
+  return point != nullptr ? std::optional(point->power_w) : std::nullopt;
 }
 
 bool Profile::complete() const noexcept {
@@ -170,7 +179,7 @@ std::string Profile::unreachable(const Goals& goals) const {
     if (point->energy_j) least_j = std::min(least_j, *point->energy_j);
   }
   for (const auto& idle : idle_) {
-    if (idle) least_w = std::min(least_w, *idle);
+    if (idle) least_w = std::min(least_w, idle->power_w);
   }
   const std::string at_floor = goals.accuracy_floor ? " at this accuracy floor" : "";
   if (goals.latency_s && *goals.latency_s < least_s) {
@@ -207,8 +216,9 @@ std::string Profile::format(const ActionSpace& space) const {
     const MappingSlot& slot = space.mappings[m];
     for (std::size_t o = 0; o < slot.freq_khz.size(); ++o) {
       const std::string where = slot.name + "," + std::to_string(slot.freq_khz[o]);
-      if (const auto idle = idle_w(MappingId(m), OppId(o))) {
-        text += "0," + where + ",,,,,,," + format_number(*idle) + ",,,\n";
+      if (const IdlePoint* at_rest = idle(MappingId(m), OppId(o))) {
+        text +=
+            "0," + where + ",,,,,,," + format_number(at_rest->power_w) + ",,,," + cell(at_rest->temperature_c) + "\n";
       }
       for (std::size_t l = 0; l < levels_; ++l) {
         const ProfilePoint* p = at(LevelId(l), MappingId(m), OppId(o));
@@ -216,7 +226,8 @@ std::string Profile::format(const ActionSpace& space) const {
         text += std::to_string(l + 1) + "," + where + "," + format_number(p->latency_s) + "," +
                 format_number(p->p50_s) + "," + format_number(p->p95_s) + "," + format_number(p->p99_s) + "," +
                 cell(p->energy_j) + "," + cell(p->energy_ci_j) + "," + cell(p->power_w) + "," +
-                format_number(p->accuracy) + "," + std::to_string(p->n) + "," + p->source + "\n";
+                format_number(p->accuracy) + "," + std::to_string(p->n) + "," + p->source + "," +
+                cell(p->temperature_c) + "\n";
       }
     }
   }
@@ -262,11 +273,13 @@ Result<Profile> Profile::parse(const ActionSpace& space, std::string_view text, 
     if (!named.has_value() && skip_others) continue;
     REINS_ASSIGN(const MappingId mapping, named);
     REINS_ASSIGN(const OppId opp, opp_at(space, mapping, freq_khz, place));
-    REINS_ASSIGN(const std::optional<double> power_w, optional_number(table, row, "power_w"));
+    REINS_ASSIGN(const std::optional<double> power_w, optional_number(table, row, "power_w", 0));
+    REINS_ASSIGN(const std::optional<double> temperature_c,
+                 optional_number(table, row, "temperature_c", kAbsoluteZero_c));
     if (level == 0) {
       if (!power_w) return fail(ErrorKind::kGarbled, "an idle row (level 0) without power_w", place);
       if (profile.idle_w(mapping, opp)) return fail(ErrorKind::kGarbled, "this idle point stands twice", place);
-      profile.set_idle({mapping, opp, *power_w});
+      profile.set_idle({mapping, opp, *power_w, temperature_c});
       continue;
     }
     if (level < 0 || static_cast<std::size_t>(level) > space.levels) {
@@ -282,9 +295,10 @@ Result<Profile> Profile::parse(const ActionSpace& space, std::string_view text, 
     REINS_ASSIGN(point.p50_s, positive(table, row, "p50_s"));
     REINS_ASSIGN(point.p95_s, positive(table, row, "p95_s"));
     REINS_ASSIGN(point.p99_s, positive(table, row, "p99_s"));
-    REINS_ASSIGN(point.energy_j, optional_number(table, row, "energy_j"));
-    REINS_ASSIGN(point.energy_ci_j, optional_number(table, row, "energy_ci_j"));
+    REINS_ASSIGN(point.energy_j, optional_number(table, row, "energy_j", 0));
+    REINS_ASSIGN(point.energy_ci_j, optional_number(table, row, "energy_ci_j", 0));
     point.power_w = power_w;
+    point.temperature_c = temperature_c;
     REINS_ASSIGN(point.accuracy, table.number(row, "accuracy"));
     if (point.accuracy < 0 || point.accuracy > 1) return fail(ErrorKind::kGarbled, "accuracy is outside 0 to 1", place);
     REINS_ASSIGN(point.n, table.integer(row, "n"));

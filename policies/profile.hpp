@@ -22,24 +22,27 @@ struct ProfilePoint {
   double latency_s = 0;  ///< mean
   double p50_s = 0, p95_s = 0, p99_s = 0;
   std::optional<double> energy_j;
-  std::optional<double> energy_ci_j;  ///< half-width of the 95 % interval
-  std::optional<double> power_w;      ///< accounting rails while busy
+  std::optional<double> energy_ci_j;    ///< half-width of the 95 % interval
+  std::optional<double> power_w;        ///< accounting rails while busy
+  std::optional<double> temperature_c;  ///< mean while the power was read
   double accuracy = 0;
   std::int64_t n = 0;
   std::string source;  ///< "measured", "emulated"
 };
 
-/// Idle power of the accounting rails with the mapping's cluster idle at `opp` and all others at their lowest point.
+/// Idle power of the accounting rails with the mapping's cluster idle at `opp` and all others at their lowest point,
+/// each in its deepest idle state.
 struct IdlePoint {
   MappingId mapping;
   OppId opp;
   double power_w = 0;
+  std::optional<double> temperature_c{};  ///< mean while the power was read
 };
 
 /// CSV columns: level, mapping, freq_khz, latency_s, p50_s, p95_s, p99_s, energy_j, energy_ci_j, power_w, accuracy, n,
-/// source
-/// [, batch, temperature_c, voltage_v]. Levels are written 1..N; an idle row has level 0 and no latency. Comment lines
-/// carry version, kernel, board, board fingerprint and network fingerprint as "key = value".
+/// source, temperature_c [, batch, voltage_v]; older files have no temperature_c. Levels are written 1..N; an idle row
+/// has level 0 and no latency. Comment lines carry version, kernel, board, board fingerprint and network fingerprint as
+/// "key = value".
 class Profile {
  public:
   Profile() = default;
@@ -49,6 +52,7 @@ class Profile {
   void set_idle(const IdlePoint& point);
   /// Null where the point was not measured. Constant time.
   const ProfilePoint* at(LevelId level, MappingId mapping, OppId opp) const noexcept;
+  const IdlePoint* idle(MappingId mapping, OppId opp) const noexcept;
   std::optional<double> idle_w(MappingId mapping, OppId opp) const noexcept;
   /// Every level x mapping x operating point is there.
   bool complete() const noexcept;
@@ -84,7 +88,7 @@ class Profile {
   std::size_t levels_ = 0, mappings_ = 0;
   std::vector<std::size_t> opps_;
   std::vector<std::optional<ProfilePoint>> points_;
-  std::vector<std::optional<double>> idle_;
+  std::vector<std::optional<IdlePoint>> idle_;
 };
 
 }  // namespace reins::policies

@@ -1,9 +1,13 @@
 // `reins board fit` as a user runs it.
+#include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "apps/board_command.hpp"
 #include "apps/profile_command.hpp"
+#include "core/csv.hpp"
 #include "core/file.hpp"
 #include "tests/apps/run_command.hpp"
 #include "tests/support/matchers.hpp"
@@ -72,6 +76,65 @@ TEST_F(BoardFitCommand, ReadsWhatProfileWrites) {
   EXPECT_TRUE(document["known_workload"]);
   EXPECT_LT(document["errors"]["held_out"]["latency"]["mean"], 0.02) << "noise is 2 %, over 30 runs";
   EXPECT_LT(document["errors"]["held_out"]["power"]["mean"], 0.03);
+}
+
+/// A file's numbers by row (level, mapping, frequency) of one column.
+std::map<std::string, double> column_of(const std::string& file, std::string_view column) {
+  std::map<std::string, double> numbers;
+  const auto table = CsvTable::read(file);
+  EXPECT_OK(table);
+  for (std::size_t r = 0; table.has_value() && r < table->rows(); ++r) {
+    if (!table->present(r, column)) continue;
+    numbers[std::string(*table->text(r, "level")) + " " + std::string(*table->text(r, "mapping")) + " " +
+            std::string(*table->text(r, "freq_khz"))] = *table->number(r, column);
+  }
+  return numbers;
+}
+
+// A board whose constants are far off, fitted to the profile of the true one, is that board: its own profile says so.
+TEST_F(BoardFitCommand, AProfileBringsAWrongBoardFileToTheBoardThatWasProfiled) {
+  const std::map<std::string, double> wrong = {{"macs_per_cycle", 0.6},          {"call_cycles", 1.5},
+                                               {"core_w_per_mhz_v2", 1.6},       {"leak_w", 0.6},
+                                               {"idle_clock_w_per_mhz_v2", 0.5}, {"constant_w", 0.7}};
+  for (const std::string board : {"odroid-xu3", "jetson-nano"}) {
+    SCOPED_TRACE(board);
+    const auto profiled = [&](const std::string& of, const std::string& out, const std::string& seed) {
+      const Outcome done =
+          run_command({register_profile}, {"profile", "--board", of, "--seed", seed, "--out", path(out)});
+      EXPECT_EQ(done.code, kOk) << done.err;
+      return path(out);
+    };
+    const std::string before = profiled(board, "before.csv", "1");
+    std::istringstream lines(*read_file(fs::path(REINS_SOURCE_DIR) / "boards" / (board + ".toml"), 1 << 20));
+    std::string base;
+    std::size_t changed = 0;
+    for (std::string line; std::getline(lines, line); base += line + "\n") {
+      const auto key = wrong.find(line.substr(0, line.find(" = ")));
+      if (key == wrong.end()) continue;
+      line = key->first + " = " + std::to_string(key->second * std::stod(line.substr(line.find(" = ") + 3)));
+      ++changed;
+    }
+    ASSERT_GE(changed, 10U);
+    const Outcome done = fit({"--board", put("wrong.toml", base), "--data", before, "--out", path("mine.toml")});
+    ASSERT_EQ(done.code, kOk) << done.err;
+    const std::string after = profiled(path("mine.toml"), "after.csv", "7");
+    const auto off = [&](std::string_view column, bool idle) {
+      const auto was = column_of(before, column), is = column_of(after, column);
+      EXPECT_EQ(was.size(), is.size());
+      double sum = 0;
+      std::size_t rows = 0;
+      for (const auto& [row, number] : was) {
+        if ((row[0] == '0') != idle) continue;
+        sum += std::abs(is.at(row) / number - 1);
+        ++rows;
+      }
+      EXPECT_GE(rows, 30U);
+      return sum / static_cast<double>(rows);
+    };
+    EXPECT_LT(off("latency_s", false), 0.01) << "means of some 30 runs whose noise is 2 %";
+    EXPECT_LT(off("power_w", false), 0.02) << "means of 30 readings whose noise is up to 5 %";
+    EXPECT_LT(off("power_w", true), 0.02);
+  }
 }
 
 struct Bad {

@@ -210,7 +210,7 @@ TEST(ShippedBoards, JetsonNanoReproducesTheMeasuredInputRail) {
     std::size_t opp = 0;
     while (gpu.opps[opp].freq_khz != khz) ++opp;
     const double power_w =
-        constant_w + cluster_power_w(gpu, OppId(opp), 1, 0, 40) + cluster_power_w(cpu, OppId(0), 0, 0, 36);
+        constant_w + cluster_power_w(gpu, OppId(opp), 1, 0, 40) + cluster_power_w(cpu, OppId(0), 0, cpu.idle.size() - 1, 36);
     EXPECT_NEAR(power_w / measured_w, 1, 0.04) << khz;
   }
 }

@@ -103,6 +103,7 @@ TEST(Idle, GoesDeeperAsTimePasses) {
   EXPECT_EQ(idle_state_after(cluster, 0.009), 0u);
   EXPECT_EQ(idle_state_after(cluster, 0.01), 1u);
   EXPECT_EQ(idle_state_after(cluster, 5), 2u);
+  EXPECT_EQ(deepest_idle_s(board), cluster.idle.back().residency_s);
 }
 
 TEST(Heat, MatchesAnEulerIntegrationAndSettlesWherePowerSays) {

@@ -88,6 +88,8 @@ TEST(Stats, MeanSpreadAndConfidenceIntervalByHand) {
   EXPECT_EQ(stddev_of(one), 0);
   EXPECT_EQ(ci95_half_width(one), 0);
   EXPECT_EQ(mean_of({}), 0);
+  EXPECT_EQ(mean_if_any({}), std::nullopt);
+  EXPECT_EQ(mean_if_any(x), mean_of(x));
 }
 
 TEST(Clock, IsMonotonicInSecondsAndNanoseconds) {

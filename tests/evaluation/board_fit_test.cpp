@@ -239,6 +239,36 @@ TEST(BoardFit, LeakageFollowsTheTemperatureOfIdleRows) {
   EXPECT_NEAR(fit->board.clusters[0].power.core_w_per_mhz_v2 / 8e-3, 1, 0.03);
 }
 
+TEST(BoardFit, IdleRowsAreOfTheDeepestIdleState) {
+  boards::Board board = truth();
+  boards::Board base = toy();
+  for (boards::Board* one : {&board, &base}) {
+    boards::IdleState off;
+    off.name = "off";
+    off.clock_fraction = 0;
+    off.leakage_fraction = 0.1;
+    off.residency_s = 0.5;
+    one->clusters[0].idle.push_back(off);
+    one->clusters[0].power.leak_w = 1.5;
+  }
+  MeasuredRows data = rows_of(board, kBatches, 0.005, 3);
+  for (std::size_t o = 0; o < 10; ++o) {
+    MeasuredRow row;
+    row.place = "made:1";
+    row.mapping = MappingId(0);
+    row.opp = OppId(o);
+    row.busy_cores = 0;
+    row.power_w = board.rails[0].constant_w +
+                  boards::cluster_power_w(board.clusters[0], row.opp, 0, 1, board.clusters[0].power.leak_ref_c);
+    data.rows.push_back(row);
+  }
+  const auto fit = fit_board(base, data, {.keep_voltages = true});
+  ASSERT_OK(fit);
+  EXPECT_NEAR(fit->board.rails[0].constant_w / 2.5, 1, 0.02);
+  EXPECT_NEAR(fit->board.clusters[0].power.core_w_per_mhz_v2 / 8e-3, 1, 0.03);
+  EXPECT_NEAR(fit->power_w(data.rows.back()) / *data.rows.back().power_w, 1, 0.02);
+}
+
 TEST(BoardFit, HeatIsThatOfTheNodeThatMadeIt) {
   boards::Thermal node;
   node.r_c_per_w = 9;
@@ -415,13 +445,17 @@ TEST(MeasuredJetsons, AreMetAtFrequenciesThatWereLeftOut) {
   for (const Device& device : devices) {
     auto board = boards::find_board(device.board, source / "boards");
     ASSERT_OK(board);
-    // The shipped V(f) comes from all rows; a fit that leaves some out must not know it.
+    // The shipped constants come from all rows; a fit that leaves some out must not know them, nor V(f).
     for (boards::Cluster& cluster : board->clusters) {
+      if (device.own) cluster.time = boards::TimeModel{}, cluster.power = boards::PowerModel{};
       const boards::OperatingPoint top = cluster.opps.back();
       for (boards::OperatingPoint& opp : cluster.opps) {
         opp.voltage_v =
             top.voltage_v * (0.75 + 0.25 * static_cast<double>(opp.freq_khz) / static_cast<double>(top.freq_khz));
       }
+    }
+    for (boards::Rail& rail : board->rails) {
+      if (device.own) rail.constant_w = rail.j_per_byte = 0;
     }
     RowOptions options;
     options.columns = *parse_columns(

@@ -363,7 +363,7 @@ TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
       100 * (left_alone.reins_j / left_alone.plant_j - 1), 100 * left_alone.held_up);
   EXPECT_GE(quiet_j_, kEnough_j) << "the machine outside is too busy for a comparison of energies";
   if (quiet_ > 0) {
-    EXPECT_NEAR(left_alone.reins_j / left_alone.plant_j, 1, 0.01 + left_alone.held_up);
+    EXPECT_NEAR(left_alone.reins_j / left_alone.plant_j, 1, 0.01);
   }
 
   // Both policies were moved, and the kernel itself says so; the big one over at least three of its points.

@@ -23,7 +23,7 @@ Profile full_profile(const ActionSpace& space) {
   profile.network_fingerprint = "abc";
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
     for (std::size_t o = 0; o < space.opps(MappingId(m)); ++o) {
-      profile.set_idle({MappingId(m), OppId(o), 0.1 + 0.01 * static_cast<double>(o)});
+      profile.set_idle({MappingId(m), OppId(o), 0.1 + 0.01 * static_cast<double>(o), 45.5});
       for (std::size_t l = 0; l < space.levels; ++l) {
         ProfilePoint point;
         point.level = LevelId(l);
@@ -32,6 +32,7 @@ Profile full_profile(const ActionSpace& space) {
         point.latency_s = (1.0 + static_cast<double>(l)) / (3.0 + static_cast<double>(o) + static_cast<double>(m));
         point.p50_s = point.p95_s = point.p99_s = point.latency_s;
         point.energy_j = 0.25;
+        point.temperature_c = -3.25;  // outdoors
         point.accuracy = 0.5 + 0.25 * static_cast<double>(l);
         point.n = 30;
         point.source = "emulated";
@@ -102,6 +103,9 @@ TEST(Profile, ReadsBackExactlyWhatItWrote) {
   EXPECT_EQ(back->network_fingerprint, "abc");
   EXPECT_EQ(back->at(LevelId(1), MappingId(1), OppId(3))->latency_s, 2.0 / 7.0);
   EXPECT_EQ(back->idle_w(MappingId(1), OppId(3)), 0.13);
+  ASSERT_NE(back->idle(MappingId(1), OppId(3)), nullptr);
+  EXPECT_EQ(back->idle(MappingId(1), OppId(3))->temperature_c, 45.5);
+  EXPECT_EQ(back->at(LevelId(1), MappingId(1), OppId(3))->temperature_c, -3.25);
   EXPECT_TRUE(back->complete());
 }
 
@@ -127,6 +131,9 @@ TEST(Profile, NamesLineAndReasonOfABadRow) {
               IsError(ErrorKind::kGarbled, HasSubstr("energy_j")));
   EXPECT_THAT(parsed("1,big-x2,400000,0.1,0.1,0.1,0.1,,,,1.5,30,measured\n"),
               IsError(ErrorKind::kGarbled, HasSubstr("accuracy")));
+  EXPECT_THAT(
+      Profile::parse(space, "level,mapping,freq_khz,power_w,temperature_c\n0,big-x2,400000,0.1,-300\n", "t.csv"),
+      IsError(ErrorKind::kGarbled, AllOf(HasSubstr("t.csv:2"), HasSubstr("below -273.15"))));
   EXPECT_THAT(parsed("0,big-x2,400000,,,,,,,,,,\n"), IsError(ErrorKind::kGarbled, HasSubstr("idle row")));
 }
 
