@@ -209,8 +209,8 @@ TEST(ShippedBoards, JetsonNanoReproducesTheMeasuredInputRail) {
   for (const auto& [khz, measured_w] : {std::pair{153600, 2.689}, {460800, 3.82}, {691200, 4.83}, {921600, 6.43}}) {
     std::size_t opp = 0;
     while (gpu.opps[opp].freq_khz != khz) ++opp;
-    const double power_w =
-        constant_w + cluster_power_w(gpu, OppId(opp), 1, 0, 40) + cluster_power_w(cpu, OppId(0), 0, cpu.idle.size() - 1, 36);
+    const double power_w = constant_w + cluster_power_w(gpu, OppId(opp), 1, 0, 40) +
+                           cluster_power_w(cpu, OppId(0), 0, cpu.idle.size() - 1, 36);
     EXPECT_NEAR(power_w / measured_w, 1, 0.04) << khz;
   }
 }
