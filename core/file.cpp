@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace reins {
 namespace {
@@ -78,9 +79,16 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
 }
 
 Status check_writable(const std::filesystem::path& path) {
-  REINS_ASSIGN(const Temporary temporary, open_temporary(path));
-  ::unlink(temporary.name.c_str());
-  return {};
+  std::vector<std::filesystem::path> made;  // the deepest first
+  std::error_code missing;
+  for (auto folder = folder_of(path); !folder.empty() && !std::filesystem::exists(folder, missing);
+       folder = folder.parent_path()) {
+    made.push_back(folder);
+  }
+  const Result<Temporary> temporary = open_temporary(path);
+  if (temporary.has_value()) ::unlink(temporary->name.c_str());
+  for (const auto& folder : made) ::rmdir(folder.c_str());
+  return temporary.has_value() ? Status{} : fail(temporary.error());
 }
 
 Status write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {

@@ -18,7 +18,7 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
 Status write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
 /// Whether write_file_atomic() could write `path`, found by making its temporary file: access() says yes to root in
-/// folders that take no file. Makes the parent folder where it is missing. Errors: as there, and kUsage for a folder.
+/// folders that take no file. Leaves nothing behind, no folder either. Errors: as there, and kUsage for a folder.
 Status check_writable(const std::filesystem::path& path);
 
 /// CRC-32 (IEEE 802.3, reflected, as in zlib).

@@ -264,6 +264,12 @@ Result<Profile> Profile::parse(const ActionSpace& space, std::string_view text, 
     return fail(ErrorKind::kMismatch, "this profile is of board " + profile.board + ", not " + space.board, where,
                 "profile this board, or name the profile's board");
   }
+  for (const std::string_view column : {"level", "mapping", "freq_khz"}) {
+    if (!table.has(column)) {
+      return fail(ErrorKind::kGarbled, "no profile: the column '" + std::string(column) + "' is missing", where,
+                  "name a CSV that 'reins profile' has written");
+    }
+  }
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const std::string place = table.place(row);
     REINS_ASSIGN(const long long level, table.integer(row, "level"));

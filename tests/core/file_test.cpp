@@ -61,6 +61,8 @@ TEST(File, WhetherItCanBeWrittenIsFoundWithoutTouchingIt) {
   ASSERT_OK(check_writable(path));
   EXPECT_EQ(tree.read("new/file"), "old");
   EXPECT_THAT(check_writable(path.parent_path()), IsError(ErrorKind::kUsage, HasSubstr("name a file in it")));
+  ASSERT_OK(check_writable(tree.path("deep/and/deeper/file")));
+  EXPECT_FALSE(std::filesystem::exists(tree.path("deep"))) << "folders made on the way are gone again";
   const auto nowhere = check_writable("/proc/no-such-place/file");
   ASSERT_FALSE(nowhere.has_value());
   EXPECT_THAT(nowhere.error().line(), HasSubstr("choose a folder"));

@@ -162,6 +162,11 @@ TEST(Profile, PassesOverMappingsThatTheBoardHasNotWhereItIsToldTo) {
   EXPECT_TRUE(profile->complete());
 }
 
+TEST(Profile, SaysWhatIsNoProfileAtAll) {
+  EXPECT_THAT(Profile::parse(small_space(), "hello world\n", "t.csv"),
+              IsError(ErrorKind::kGarbled, AllOf(HasSubstr("t.csv: no profile"), HasSubstr("'level'"))));
+}
+
 TEST(Profile, RefusesTheProfileOfAnotherBoard) {
   const ActionSpace space = small_space();
   ActionSpace other = space;
