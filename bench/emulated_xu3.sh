@@ -4,9 +4,9 @@
 # --camera: folder of recorded camera arrivals (CSV), added as arrivals of their own; the comparison without them, which
 # anyone can run again, goes to generated.{txt,json}. --full: the whole grid too (every constant target and floor), beside
 # the headline one. --unread: the headline comparison once more, on traces of seeds that chose nothing (neither settings
-# nor the price of a miss), with every governor on every placement. Writes DIR/seed*.policy, headline.{txt,json}, report.html [, generated.{txt,json}, full.{txt,json}, unread.{txt,json}];
-# bench/readme_table.py puts headline.txt into README.md. Frozen at a lower price of a miss than trained with
-# (docs/decisions/020-while-it-runs.md).
+# nor the price of a miss), with every governor on every placement. Writes DIR/seed*.policy, headline.{txt,json},
+# report.html [, generated.{txt,json}, full.{txt,json}, unread.{txt,json}]; bench/readme_table.py puts headline.txt into
+# README.md. Frozen at a lower price of a miss than trained with (docs/decisions/020-while-it-runs.md).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=out/emulated_xu3 bin=$here/build/release/bin full=0 unread=0 camera=()
