@@ -55,6 +55,38 @@ Result<Temporary> open_temporary(const std::filesystem::path& path) {
   return Temporary{std::move(name), std::move(fd)};
 }
 
+/// Where a file's bytes go.
+struct Target {
+  std::filesystem::path path;  ///< of the file that is replaced; a link's own target
+  Fd special;                  ///< instead: a device or pipe, open for writing
+};
+
+// A rename would put a file in the place of a link or a device (/dev/null, run as root). What is there is opened first:
+// so the kernel's own rules hold for links in folders that others may write.
+Result<Target> target_of(const std::filesystem::path& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) return Target{path, Fd(-1)};
+  Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (fd.get() < 0 || ::fstat(fd.get(), &info) != 0) {
+    return fail(from_errno(errno, "cannot write this file", path.native(), "name a file, not a link to nothing"));
+  }
+  if (!S_ISREG(info.st_mode)) return Target{path, std::move(fd)};
+  std::error_code code;
+  std::filesystem::path real = std::filesystem::canonical(path, code);
+  if (code) return fail(from_errno(code.value(), "cannot follow this link", path.native()));
+  return Target{std::move(real), Fd(-1)};
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
 }  // namespace
 
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes) {
@@ -79,35 +111,41 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t max
 }
 
 Status check_writable(const std::filesystem::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
+    // Not opened: whoever reads a pipe would take its closing for the end.
+    if (::access(path.c_str(), W_OK) == 0) return {};
+    return fail(from_errno(errno, "cannot write this file", path.native()));
+  }
+  REINS_ASSIGN(const Target target, target_of(path));
   std::vector<std::filesystem::path> made;  // the deepest first
   std::error_code missing;
-  for (auto folder = folder_of(path); !folder.empty() && !std::filesystem::exists(folder, missing);
+  for (auto folder = folder_of(target.path); !folder.empty() && !std::filesystem::exists(folder, missing);
        folder = folder.parent_path()) {
     made.push_back(folder);
   }
-  const Result<Temporary> temporary = open_temporary(path);
+  const Result<Temporary> temporary = open_temporary(target.path);
   if (temporary.has_value()) ::unlink(temporary->name.c_str());
   for (const auto& folder : made) ::rmdir(folder.c_str());
   return temporary.has_value() ? Status{} : fail(temporary.error());
 }
 
 Status write_file_atomic(const std::filesystem::path& path, std::string_view bytes) {
-  REINS_ASSIGN(const Temporary temporary, open_temporary(path));
+  REINS_ASSIGN(const Target target, target_of(path));
+  if (target.special.get() >= 0) {
+    const bool written = write_all(target.special.get(), bytes);
+    return written ? Status{} : fail(from_errno(errno, "cannot write file", path.native()));
+  }
+  REINS_ASSIGN(const Temporary temporary, open_temporary(target.path));
   const auto give_up = [&](std::string_view what) {
     const int cause = errno;
     ::unlink(temporary.name.c_str());
     return fail(from_errno(cause, what, path.native()));
   };
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t n = ::write(temporary.fd.get(), bytes.data() + done, bytes.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return give_up("cannot write file");
-    done += static_cast<std::size_t>(n);
-  }
+  if (!write_all(temporary.fd.get(), bytes)) return give_up("cannot write file");
   if (::fsync(temporary.fd.get()) != 0) return give_up("cannot sync file");
-  if (::rename(temporary.name.c_str(), path.c_str()) != 0) return give_up("cannot put file in place");
-  const Fd dir(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (::rename(temporary.name.c_str(), target.path.c_str()) != 0) return give_up("cannot put file in place");
+  const Fd dir(::open(folder_of(target.path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (dir.get() >= 0) ::fsync(dir.get());
   return {};
 }

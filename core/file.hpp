@@ -14,7 +14,8 @@ namespace reins {
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{1} << 30);
 
 /// Writes to a temporary file beside `path`, fsyncs it, renames it over `path` and fsyncs the directory: after a kill
-/// at any moment, `path` is the old file or the new one. Makes the parent folder where it is missing.
+/// at any moment, `path` is the old file or the new one. Makes the parent folder where it is missing. Of a link its
+/// target is replaced; a device or pipe is written into. Errors: denied, io; not_found for a link to nothing.
 Status write_file_atomic(const std::filesystem::path& path, std::string_view bytes);
 
 /// Whether write_file_atomic() could write `path`, found by making its temporary file: access() says yes to root in

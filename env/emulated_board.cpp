@@ -326,7 +326,8 @@ double EmulatedBoard::power_w() const noexcept {
   return power_w;
 }
 
-double EmulatedBoard::power_if_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept {
+double EmulatedBoard::power_if_w(MappingId mapping, OppId opp, std::optional<LevelId> level,
+                                 double idle_s) const noexcept {
   if (table_ != nullptr) return table_power_w(mapping, opp, level);
   double power_w = accounted_constant_w_;
   for (std::size_t c = 0; c < clusters_.size(); ++c) {
@@ -336,7 +337,8 @@ double EmulatedBoard::power_if_w(MappingId mapping, OppId opp, std::optional<Lev
     const double cores = cluster.kind == boards::UnitKind::kCpu ? static_cast<double>(cluster.cpus.size()) : 1.0;
     double busy_cores = conditions_.others_util[c] * cores;
     if (used && level.has_value()) busy_cores = std::min(cores, busy_cores + board_->mappings[mapping.index()].cores);
-    power_w += boards::cluster_power_w(cluster, used ? opp : OppId(0), busy_cores, 0, temperature_c_);
+    const std::size_t idle_state = used ? boards::idle_state_after(cluster, idle_s) : cluster.idle.size() - 1;
+    power_w += boards::cluster_power_w(cluster, used ? opp : OppId(0), busy_cores, idle_state, temperature_c_);
   }
   if (level.has_value()) {
     power_w +=

@@ -81,9 +81,10 @@ class EmulatedBoard {
   double mean_time_s(MappingId mapping, LevelId level, OppId opp) const noexcept;
   /// What the next inference's time will be multiplied with.
   double next_factor(MappingId mapping, LevelId level, OppId opp) const noexcept;
-  /// Power of the accounting rails, watts, if `mapping` ran (or, without a level, idled) at `opp` with all other
-  /// clusters at their lowest point, at the present temperature.
-  double power_if_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept;
+  /// Power of the accounting rails, watts, if `mapping` ran (or, without a level, had idled for `idle_s`) at `opp` with
+  /// all other clusters at their lowest point, in their deepest idle state unless others use them, at the present
+  /// temperature.
+  double power_if_w(MappingId mapping, OppId opp, std::optional<LevelId> level, double idle_s = 0) const noexcept;
   /// Run time factor by contention of the mapping's cluster.
   double contention(MappingId mapping) const noexcept;
   const boards::Board& board() const noexcept { return *board_; }

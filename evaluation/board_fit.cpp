@@ -50,23 +50,23 @@ double latency_of(const boards::Board& board, const std::vector<Workload>& workl
 /// One constant of a time model. `get` and `set` speak in the unit that is fitted: times grow with it.
 struct TimeKey {
   const char* key;
-  bool inverse;  ///< the file has one over it
+  double most;  ///< of the file's number that is one over what is fitted, as the file's validator has it; 0: no inverse
   double boards::TimeModel::*field;
 };
 // The last of those that only appear together keeps its prior.
-constexpr std::array kTimeKeys = {TimeKey{"macs_per_cycle", true, &boards::TimeModel::macs_per_cycle},
-                                  TimeKey{"launch_cycles", false, &boards::TimeModel::launch_cycles},
-                                  TimeKey{"launch_s", false, &boards::TimeModel::launch_s},
-                                  TimeKey{"bytes_per_s", true, &boards::TimeModel::bytes_per_s},
-                                  TimeKey{"call_cycles", false, &boards::TimeModel::call_cycles},
-                                  TimeKey{"parallel_fraction", false, &boards::TimeModel::parallel_fraction}};
+constexpr std::array kTimeKeys = {TimeKey{"macs_per_cycle", 1e6, &boards::TimeModel::macs_per_cycle},
+                                  TimeKey{"launch_cycles", 0, &boards::TimeModel::launch_cycles},
+                                  TimeKey{"launch_s", 0, &boards::TimeModel::launch_s},
+                                  TimeKey{"bytes_per_s", 1e15, &boards::TimeModel::bytes_per_s},
+                                  TimeKey{"call_cycles", 0, &boards::TimeModel::call_cycles},
+                                  TimeKey{"parallel_fraction", 0, &boards::TimeModel::parallel_fraction}};
 constexpr std::size_t kMemory = 3, kParallel = 5;
 constexpr std::size_t kLone = kTimeKeys.size();  // behind them: Clients::lone_s
 
 void set_time(boards::TimeModel& time, std::size_t key, double value) {
-  constexpr double kNever = 1e15;  // what the file's validator takes for the largest bandwidth
   double& field = time.*kTimeKeys[key].field;
-  field = kTimeKeys[key].inverse ? 1 / std::max(value, 1 / kNever) : value;
+  const double most = kTimeKeys[key].most;
+  field = most > 0 ? 1 / std::max(value, 1 / most) : value;
 }
 
 struct TimeFit {
@@ -107,7 +107,7 @@ std::vector<Parameter> time_parameters(const boards::Board& base, const boards::
     Parameter parameter;
     parameter.name = kTimeKeys[k].key;
     const double in_file = prior.*kTimeKeys[k].field;
-    parameter.prior = kTimeKeys[k].inverse ? 1 / in_file : in_file;
+    parameter.prior = kTimeKeys[k].most > 0 ? 1 / in_file : in_file;
     parameter.start = parameter.scale = starts[k];
     parameter.tier = static_cast<int>(k);
     if (k == kParallel) {
@@ -570,9 +570,9 @@ Status fit_heat(BoardFit& fit, const MeasuredRows& data) {
 // ---- all of it ----
 
 /// The estimate of a constant that the file has one over.
-Estimate inverted(const Estimate& estimate) {
+Estimate inverted(const Estimate& estimate, double most) {
   const auto over = [](double value) { return value > 0 ? 1 / value : std::numeric_limits<double>::infinity(); };
-  return {over(estimate.value), over(estimate.high), over(estimate.low), estimate.standing};
+  return {std::min(over(estimate.value), most), over(estimate.high), over(estimate.low), estimate.standing};
 }
 
 void fit_times(BoardFit& fit, const boards::Board& base, const MeasuredRows& data) {
@@ -607,7 +607,7 @@ void fit_times(BoardFit& fit, const boards::Board& base, const MeasuredRows& dat
       double prior = base.clusters[c].time.*kTimeKeys[k].field;
       const bool writable = fit.known_workload || k == kParallel;
       if (estimate.standing != Standing::kPrior || !writable) set_time(model, k, estimate.value);
-      if (kTimeKeys[k].inverse) estimate = inverted(estimate);
+      if (kTimeKeys[k].most > 0) estimate = inverted(estimate, kTimeKeys[k].most);
       if (!writable) prior = 0;
       if (k == kParallel && estimate.standing == Standing::kPrior && time.fit.estimates.size() == 1) continue;
       fit.keys.push_back({table, kTimeKeys[k].key, prior, estimate, writable, {}, {}});

@@ -130,14 +130,15 @@ Optimum optimum_of(const BoardFit& fit, const MeasuredRows& all, const MeasuredR
   Optimum optimum;
   std::vector<double> regrets, free_regrets;
   for (const auto& [group, rows] : groups) {
-    // A frequency that was measured more than once counts with its mean.
-    std::map<std::int64_t, std::vector<double>> measured_j;
-    std::map<std::int64_t, double> ours_j;
+    // A frequency that was measured more than once counts with its mean, and so does what is made of its rows.
+    std::map<std::int64_t, std::vector<double>> measured_j, fitted_j;
     for (const MeasuredRow* row : rows) {
       const std::int64_t khz = khz_of(fit.board, *row);
       measured_j[khz].push_back(*row->energy_j);
-      ours_j[khz] = fit.latency_s(*row) * fit.power_w(*row);
+      fitted_j[khz].push_back(fit.latency_s(*row) * fit.power_w(*row));
     }
+    std::map<std::int64_t, double> ours_j;
+    for (const auto& [khz, joules] : fitted_j) ours_j[khz] = mean_of(joules);
     if (measured_j.size() < kLeastFreqs) continue;
     const auto mean_at = [&](std::int64_t khz) { return mean_of(measured_j.at(khz)); };
     Optimum::Group entry{MappingId(std::get<0>(group)), std::get<1>(group), std::get<2>(group)};

@@ -16,8 +16,12 @@ namespace {
 constexpr double kHuber = 1.345;        // 95 % efficient for normal residuals
 constexpr double kLeastSigma = 1e-6;    // exact data: no row is an outlier
 constexpr double kAssumedSigma = 0.05;  // where there are no more rows than parameters
+constexpr double kUsualSigma = 0.02;    // what measurements scatter by at the least
+constexpr double kWorse = 4;            // by which chi^2 may rise for a parameter's prior to be as good as its estimate
+constexpr double kWorseShare = 0.5;     // of many rows: that share, for they find the model's own errors significant
 constexpr double kPull = 1e-5;          // towards the start: decides between parameters that only appear together
 constexpr double kNoSlope = 1e-9;       // a singular value that rounding alone could make
+constexpr std::size_t kContradict = 3;  // rows that it takes to contradict a prior: two are met by anything
 constexpr double kZero = 1e-6;          // of its scale: a value that is 0
 constexpr int kRounds = 8;              // of weights
 
@@ -195,12 +199,18 @@ LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residu
     values[i] = parameters[i].held ? parameters[i].prior : parameters[i].start;
   }
   std::vector<std::size_t> free;
-  for (;;) {
+  const auto fit = [&] {
     free.clear();
     for (std::size_t i = 0; i < parameters.size(); ++i) {
       if (!parameters[i].held) free.push_back(i);
     }
+    // Each from its start: the one before may have gone far along a direction that the data do not know.
+    for (const std::size_t i : free) values[i] = parameters[i].start;
     result.cost = minimise(parameters, free, function, values, roots);
+  };
+  std::vector<bool> needed(parameters.size(), false);  // whose prior the data contradict, however wide its interval
+  fit();
+  for (;;) {
     const std::size_t spare = residuals > free.size() ? residuals - free.size() : 0;
     result.sigma = spare > 0 ? std::sqrt(result.cost / static_cast<double>(spare)) : kAssumedSigma;
     const double t = spare > 0 ? student_t95(spare) : 1.96;
@@ -210,20 +220,30 @@ LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residu
     for (std::size_t i = 0; i < free.size(); ++i) {
       const Parameter& parameter = parameters[free[i]];
       badness[i] = widths[i] / std::max({values[free[i]], parameter.prior, parameter.scale});
-      if (!parameter.kept) worst = std::max(worst, badness[i]);
+      if (!parameter.kept && !needed[free[i]]) worst = std::max(worst, badness[i]);
     }
     std::size_t out = free.size();
     for (std::size_t i = 0; i < free.size(); ++i) {
-      if (parameters[free[i]].kept || badness[i] <= 1 || badness[i] < 0.1 * worst) continue;
+      if (parameters[free[i]].kept || needed[free[i]] || badness[i] <= 1 || badness[i] < 0.1 * worst) continue;
       if (out == free.size() || parameters[free[i]].tier >= parameters[free[out]].tier) out = i;
     }
     if (out == free.size()) break;
-    parameters[free[out]].held = true;
-    values[free[out]] = parameters[free[out]].prior;
-    // The rest may have gone far along a direction that the data do not know.
-    for (const std::size_t i : free) {
-      if (!parameters[i].held) values[i] = parameters[i].start;
-    }
+    const std::size_t tried = free[out];
+    const std::vector<std::size_t> free_with = free;
+    const std::vector<double> values_with = values, roots_with = roots;
+    const double cost_with = result.cost;
+    const double noise = spare > 0 ? std::max(result.sigma, kUsualSigma) : kUsualSigma;
+    parameters[tried].held = true;
+    values[tried] = parameters[tried].prior;
+    fit();
+    const double worse = std::max(kWorse * noise * noise, kWorseShare * cost_with);
+    if (residuals < kContradict || result.cost - cost_with <= worse) continue;
+    parameters[tried].held = false;
+    needed[tried] = true;
+    free = free_with;
+    values = values_with;
+    roots = roots_with;
+    result.cost = cost_with;
   }
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     result.estimates[i] = {values[i], values[i], values[i], Standing::kPrior};

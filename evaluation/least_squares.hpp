@@ -52,7 +52,8 @@ using ResidualFunction = std::function<void(std::span<const double> values, std:
 /// Fits. A parameter is identified where the half-width of its 95 % interval (Student's t, first order, from the
 /// Jacobian at the solution) is no more than the larger of its value, its prior and its scale; while one is not,
 /// the worst is put back to its prior and the rest fitted again. Among equally bad ones (parameters that only appear
-/// together) the one of the highest tier goes first, then the one declared last. Rows with residuals beyond 1.345
+/// together) the one of the highest tier goes first, then the one declared last. One whose prior the rows contradict
+/// (chi^2 rises by more than 4, and by half) stays, however wide its interval. Rows with residuals beyond 1.345
 /// robust standard deviations are down-weighted (Huber). The interval takes the residuals for independent: where the
 /// model is off by more than noise, it is too narrow. With no more rows than parameters a relative error of 5 % is
 /// assumed.

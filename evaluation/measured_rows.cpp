@@ -43,6 +43,7 @@ constexpr std::array kKnown = {Known{"mapping", "mapping", 0},
                                Known{"bytes", "bytes", 1},
                                Known{"launches", "launches", 1}};
 
+constexpr double kAbsoluteZero_c = -273.15;
 constexpr double kNear = 0.005;  // of an operating point's frequency
 
 std::string_view trimmed(std::string_view text) {
@@ -64,7 +65,12 @@ class Columns {
                     "the file has " + all);
       }
     }
+    std::set<std::string> named;  // quantities whose column --columns names: others that would give them do not count
     for (const Known& known : kKnown) {
+      if (options.columns.contains(known.column)) named.insert(known.quantity);
+    }
+    for (const Known& known : kKnown) {
+      if (named.contains(known.quantity) && !options.columns.contains(known.column)) continue;
       const auto renamed = options.columns.find(known.column);
       const std::string name = renamed != options.columns.end() ? renamed->second : known.column;
       if (!table.has(name)) continue;
@@ -85,13 +91,14 @@ class Columns {
     const auto at = found_.find(quantity);
     if (at == found_.end() || !table.present(row, at->second.first)) return std::optional<double>();
     REINS_ASSIGN(const double value, table.number(row, at->second.first));
-    if (value < least || (open && value == least)) {
+    const double si = value * at->second.second;
+    if (si < least || (open && si == least)) {
       return fail(ErrorKind::kGarbled,
                   at->second.first + " " + format_number(value) + " is not " + (open ? "above " : "at least ") +
-                      format_number(least),
+                      format_number(least / at->second.second),
                   table.place(row));
     }
-    return std::optional<double>(value * at->second.second);
+    return std::optional<double>(si);
   }
 
   Result<std::string> text(const CsvTable& table, std::size_t row, const std::string& quantity) const {
@@ -195,7 +202,7 @@ struct Reader {
     REINS_ASSIGN(row.energy_j, columns.number(table, r, "energy", 0, true));
     REINS_ASSIGN(row.throughput_per_s, columns.number(table, r, "throughput", 0, true));
     REINS_ASSIGN(row.busy_cores, columns.number(table, r, "busy_cores", 0, false));
-    REINS_ASSIGN(row.temperature_c, columns.number(table, r, "temperature", -273, false));
+    REINS_ASSIGN(row.temperature_c, columns.number(table, r, "temperature", kAbsoluteZero_c, false));
     REINS_ASSIGN(row.voltage_v, columns.number(table, r, "voltage", 0, true));
     REINS_ASSIGN(row.time_s, columns.number(table, r, "time", 0, false));
     REINS_ASSIGN(row.heat_w, columns.number(table, r, "heat", 0, false));

@@ -38,7 +38,7 @@ policies::Action OraclePolicy::decide(const policies::Observation& observation) 
     OppId park(0);
     double idle_w = kNever;
     for (std::size_t k = 0; k < space.opps(m); ++k) {
-      const double power_w = board.power_if_w(m, OppId(k), std::nullopt);
+      const double power_w = board.power_if_w(m, OppId(k), std::nullopt, std::max(0.0, next_arrival_s - now_s));
       if (power_w < idle_w) {
         idle_w = power_w;
         park = OppId(k);

@@ -1,9 +1,7 @@
 #include "evaluation/profiler.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <thread>
 #include <vector>
 
 #include "boards/physics.hpp"
@@ -34,13 +32,14 @@ Result<double> run_once(control::Plant& plant, LevelId level, const inference::T
   }
 }
 
-/// Takes what the sensors have said; without `samples` it is dropped.
-void drain(control::Plant& plant, Samples* samples) {
+/// Takes what the sensors have said of the time since `from_s`. A power is of its window, whose first reading is itself
+/// the chip's mean over its own update interval, `sensor_s`.
+void drain(control::Plant& plant, double from_s, double sensor_s, Samples& samples) {
   control::Telemetry telemetry;
   while (plant.poll_telemetry(plant.now_s(), telemetry)) {
-    if (samples == nullptr || !telemetry.power_w) continue;
-    samples->power_w.push_back(*telemetry.power_w);
-    if (telemetry.temperature_c) samples->temperature_c.push_back(*telemetry.temperature_c);
+    if (!telemetry.power_w || telemetry.at_s - telemetry.window_s - sensor_s < from_s) continue;
+    samples.power_w.push_back(*telemetry.power_w);
+    if (telemetry.temperature_c) samples.temperature_c.push_back(*telemetry.temperature_c);
   }
 }
 
@@ -78,8 +77,16 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
   const inference::TensorView input{image.data(), inference::DType::kUint8, network.input_shape};
 
   const double deepest_s = boards::deepest_idle_s(board);
+  double sensor_s = 0;
+  for (const boards::Rail& rail : board.rails) {
+    if (rail.accounting) sensor_s = std::max(sensor_s, rail.sensor_period_s);
+  }
   std::size_t total = 0;
   for (const policies::MappingSlot& slot : space.mappings) total += slot.freq_khz.size() * network.levels.size();
+  const auto go_on = [&](std::string_view what) {
+    return !config.progress || config.progress(static_cast<double>(report.points) / static_cast<double>(total), what);
+  };
+  const auto stopped = [&] { return fail(ErrorKind::kGone, "the profile was stopped", board.name); };
   for (std::size_t m = 0; m < space.mappings.size(); ++m) {
     for (std::size_t o = 0; o < space.mappings[m].freq_khz.size(); ++o) {
       policies::Action action;
@@ -94,13 +101,12 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
           REINS_ASSIGN(const double latency_s, run_once(plant, action.level, input));
           warm = warm_up.settled(latency_s) || plant.now_s() - cold_s >= config.warm_up_share * config.max_seconds;
         }
-        drain(plant, nullptr);
         Samples samples;
         const double began_s = plant.now_s();
         for (;;) {
           REINS_ASSIGN(const double latency_s, run_once(plant, action.level, input));
           samples.latencies_s.push_back(latency_s);
-          drain(plant, &samples);
+          drain(plant, cold_s, sensor_s, samples);
           const bool enough = report.has_energy ? static_cast<int>(samples.power_w.size()) >= config.sensor_updates
                                                 : static_cast<int>(samples.latencies_s.size()) >= config.sensor_updates;
           const bool sure = narrow(samples.latencies_s, config.relative_ci) &&
@@ -130,22 +136,18 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
         }
         report.profile.set(point);
         ++report.points;
-        if (config.progress && !config.progress(static_cast<double>(report.points) / static_cast<double>(total),
-                                                space.mappings[m].name + " level " + std::to_string(l + 1))) {
-          return fail(ErrorKind::kGone, "the profile was stopped", board.name);
-        }
+        if (!go_on(space.mappings[m].name + " level " + std::to_string(l + 1))) return stopped();
       }
       if (!report.has_energy) continue;
       REINS_TRY(plant.apply(action));
       // What the clusters draw on their way into the deepest idle states is not what they idle at.
-      std::this_thread::sleep_for(std::chrono::duration<double>(std::min(deepest_s, config.max_seconds)));
-      drain(plant, nullptr);
+      const double settled_s = plant.now_s() + deepest_s;
       Samples idle;
-      const double began_s = plant.now_s();
       while (static_cast<int>(idle.power_w.size()) < config.sensor_updates &&
-             plant.now_s() - began_s < config.max_seconds) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        drain(plant, &idle);
+             plant.now_s() < settled_s + sensor_s + config.max_seconds) {
+        plant.bell().wait(std::clamp(plant.next_event_s() - plant.now_s(), 0.0, 0.05));
+        drain(plant, settled_s, sensor_s, idle);
+        if (!go_on(space.mappings[m].name + " idle")) return stopped();
       }
       if (!idle.power_w.empty()) {
         report.profile.set_idle({action.mapping, action.opp, mean_of(idle.power_w), mean_if_any(idle.temperature_c)});

@@ -14,7 +14,7 @@ struct ProfilerConfig {
   double max_seconds = 2;      ///< per point, whatever the intervals are
   double warm_up_share = 0.5;  ///< of max_seconds, at most: runs dropped until WarmUp says so, before each point
   std::uint64_t seed = 1;      ///< of the noise image that is inferred
-  /// Called after every point; false stops.
+  /// Called after every point, and again and again while idle power is read; false stops.
   std::function<bool(double fraction, std::string_view point)> progress;
 };
 

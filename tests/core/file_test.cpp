@@ -1,10 +1,13 @@
 // Whole files: bounds, errors, and that a kill at any moment leaves the old file or the new one.
 #include "core/file.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <thread>
 
@@ -49,6 +52,32 @@ TEST(File, AFailedWriteKeepsTheOldFileAndLeavesNothingBeside) {
   EXPECT_FALSE(write_file_atomic(path, "new").has_value());
   EXPECT_EQ(tree.read("file/taken"), "x");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(tree.root()), {}), 1);
+}
+
+TEST(File, ALinksTargetIsReplacedAndAPipeIsWrittenInto) {
+  SysTree tree;
+  tree.put("folder/real", "old");
+  std::filesystem::create_symlink("folder/real", tree.path("link"));
+  ASSERT_OK(check_writable(tree.path("link")));
+  ASSERT_OK(write_file_atomic(tree.path("link"), "new"));
+  EXPECT_TRUE(std::filesystem::is_symlink(tree.path("link")));
+  EXPECT_EQ(tree.read("folder/real"), "new");
+
+  const auto pipe = tree.path("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(reader, 0);
+  ASSERT_OK(check_writable(pipe));
+  ASSERT_OK(write_file_atomic(pipe, "through"));
+  std::array<char, 16> got{};
+  EXPECT_EQ(::read(reader, got.data(), got.size()), 7);
+  ::close(reader);
+  EXPECT_STREQ(got.data(), "through");
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+
+  std::filesystem::create_symlink("nothing", tree.path("dangling"));
+  EXPECT_THAT(write_file_atomic(tree.path("dangling"), "x"),
+              IsError(ErrorKind::kNotFound, HasSubstr("not a link to nothing")));
 }
 
 TEST(File, WhetherItCanBeWrittenIsFoundWithoutTouchingIt) {

@@ -104,6 +104,19 @@ TEST(Replay, EnergyIsPowerTimesTimeOfTheTableAndTheHeatStays) {
   EXPECT_EQ(emulated.cap(ClusterId(1)), OppId(4)) << "nothing throttles";
 }
 
+TEST(Physics, WhatABoardWouldDrawIsWhatItDrawsWhenItHasSettled) {
+  const testing::HandWorld world;
+  EmulatedBoard emulated(world.board, world.levels);
+  emulated.reset(0, {});
+  emulated.apply(act(2, 0, 4));
+  run_to(emulated, 2);  // every cluster is in its deepest state
+  const double before_j = emulated.energy_j();
+  const double expected_w = emulated.power_if_w(MappingId(2), OppId(4), std::nullopt, 2);
+  EXPECT_LT(expected_w, emulated.power_if_w(MappingId(2), OppId(4), std::nullopt));
+  run_to(emulated, 2.001);
+  EXPECT_NEAR((emulated.energy_j() - before_j) / 0.001, expected_w, 1e-3 * expected_w);
+}
+
 TEST(Replay, ClaimsNoEnergyOfATableWithoutIt) {
   Table table;
   table.world.profile = policies::Profile(table.world.space);

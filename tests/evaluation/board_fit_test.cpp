@@ -200,6 +200,29 @@ TEST(BoardFit, KeepsThePriorOfWhatTheRowsCannotTell) {
   EXPECT_NE(key_of(*both, "launch_cycles").estimate.standing, Standing::kPrior);
 }
 
+// Few rows leave wide intervals, and a prior that they contradict is no better for it.
+TEST(BoardFit, AFewRowsKeepWhatTheirPriorContradicts) {
+  for (const double ridge : {0.4, 0.5, 0.6}) {
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+      SCOPED_TRACE(std::to_string(ridge) + ", seed " + std::to_string(seed));
+      boards::Board made = truth();
+      boards::TimeModel& time = made.clusters[0].time;
+      time.overlap = 1;
+      time.launch_cycles = 0;
+      time.bytes_per_s = kWork.layers[0].bytes / kWork.layers[0].macs * time.macs_per_cycle * ridge * 1e9;
+      MeasuredRows rows = rows_of(made, {1}, 0.02, seed);
+      rows.workloads = {{{{.macs = 1, .bytes = 1, .launches = 1}}, false}};  // nobody said what an image costs
+      const auto split = hold_out(toy(), rows, "every-other-frequency");
+      ASSERT_OK(split);
+      const auto fit = fit_board(toy(), split->fitted, {});
+      ASSERT_OK(fit);
+      EXPECT_LT(errors_of(*fit, split->fitted).latency.mean, 0.05);
+      EXPECT_LT(errors_of(*fit, split->held_out).latency.mean, 0.1);
+      EXPECT_LT(errors_of(*fit, split->held_out).energy.mean, 0.1);
+    }
+  }
+}
+
 TEST(BoardFit, OneOutlierMovesLittle) {
   MeasuredRows rows = rows_of(truth(), kBatches, 0.01, 4);
   const MeasuredRows clean = rows;
