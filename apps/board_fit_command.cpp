@@ -15,6 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using evaluation::Standing;
+
+constexpr double kPoor = 0.15;  // mean error of the rows that were fitted, above which nobody should rely on the file
 using nlohmann::json;
 
 struct FitCommand {
@@ -208,6 +210,12 @@ Status fit(const FitCommand& options, const std::string& command_line) {
   const evaluation::RowErrors prior = evaluation::errors_of(before, rows);
   const evaluation::RowErrors held_out = evaluation::errors_of(fitted, split.held_out);
   const evaluation::Optimum optimum = evaluation::optimum_of(fitted, rows, split.fitted);
+
+  for (const auto& [what, errors] : {std::pair{"latencies", in_fit.latency}, {"powers", in_fit.power}}) {
+    if (errors.mean <= kPoor) continue;
+    warn("the fit is " + number(std::round(100 * errors.mean)) + " % off the " + what +
+         " that it was fitted to, on average: they are too few, or no constants of this model make them");
+  }
 
   std::string edited;
   if (!options.out.empty()) {

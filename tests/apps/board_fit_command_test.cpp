@@ -101,6 +101,13 @@ TEST_F(BoardFitCommand, WritesAFileWhereTimeDoesNotFollowFrequency) {
   ASSERT_EQ(done.code, kOk) << done.err;
   EXPECT_LT(nlohmann::json::parse(done.out)["errors"]["fitted"]["latency"]["mean"], 0.02);
   EXPECT_TRUE(fs::exists(path("flat.toml")));
+  EXPECT_EQ(done.err, "");
+
+  // Without launches nothing of this model is constant in time.
+  for (std::size_t at = 0; (at = rows.find(",20\n", at)) != std::string::npos;) rows.replace(at, 4, ",0\n");
+  const Outcome poor = fit({"--board", "jetson-nano", "--data", put("poor.csv", rows), "--json"});
+  ASSERT_EQ(poor.code, kOk) << poor.err;
+  EXPECT_THAT(poor.err, HasSubstr("% off the latencies that it was fitted to"));
 }
 
 /// A file's numbers by row (level, mapping, frequency) of one column.
