@@ -142,7 +142,8 @@ void register_profile(CLI::App& app, int& exit_code) {
   command
       ->add_option("--max-seconds", options->max_seconds,
                    "time per point at most, seconds; up to half as much goes before it, on runs that are dropped until "
-                   "their times settle within 3 %")
+                   "their times settle within 3 %, and a slow power sensor gets the four updates that two readings of "
+                   "this point alone take")
       ->check(within(0.05, 3600.0))
       ->capture_default_str();
   add_live_options(*command, options->live, "measure");

@@ -11,6 +11,8 @@
 namespace reins::evaluation {
 namespace {
 
+constexpr std::size_t kLeastReadings = 2;  // of power: one has no interval
+
 struct Samples {
   std::vector<double> latencies_s, power_w, temperature_c;
 };
@@ -81,6 +83,8 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
   for (const boards::Rail& rail : board.rails) {
     if (rail.accounting) sensor_s = std::max(sensor_s, rail.sensor_period_s);
   }
+  // A slow sensor's first readings are of what went before: a point waits longer for the least that it needs.
+  const double slack_s = static_cast<double>(kLeastReadings + 2) * sensor_s;
   std::size_t total = 0;
   for (const policies::MappingSlot& slot : space.mappings) total += slot.freq_khz.size() * network.levels.size();
   const auto go_on = [&](std::string_view what) {
@@ -112,7 +116,9 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
           const bool sure = narrow(samples.latencies_s, config.relative_ci) &&
                             (!report.has_energy || narrow(samples.power_w, config.relative_ci));
           if (enough && sure) break;
-          if (plant.now_s() - began_s >= config.max_seconds) {
+          const double over_s = plant.now_s() - began_s - config.max_seconds;
+          const bool told = !report.has_energy || samples.power_w.size() >= kLeastReadings;
+          if (over_s >= (told ? 0 : slack_s)) {
             if (!sure) ++report.wide;
             break;
           }
@@ -144,7 +150,7 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
       const double settled_s = plant.now_s() + deepest_s;
       Samples idle;
       while (static_cast<int>(idle.power_w.size()) < config.sensor_updates &&
-             plant.now_s() < settled_s + sensor_s + config.max_seconds) {
+             plant.now_s() < settled_s + config.max_seconds + slack_s) {
         plant.bell().wait(std::clamp(plant.next_event_s() - plant.now_s(), 0.0, 0.05));
         drain(plant, settled_s, sensor_s, idle);
         if (!go_on(space.mappings[m].name + " idle")) return stopped();

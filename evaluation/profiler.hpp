@@ -11,7 +11,7 @@ namespace reins::evaluation {
 struct ProfilerConfig {
   int sensor_updates = 30;     ///< of the energy sensor a point waits for; without one it makes as many runs
   double relative_ci = 0.03;   ///< 95 % interval of latency (and power) that ends a point early enough
-  double max_seconds = 2;      ///< per point, whatever the intervals are
+  double max_seconds = 2;      ///< per point, whatever the intervals are; longer for two readings of a slow sensor
   double warm_up_share = 0.5;  ///< of max_seconds, at most: runs dropped until WarmUp says so, before each point
   std::uint64_t seed = 1;      ///< of the noise image that is inferred
   /// Called after every point, and again and again while idle power is read; false stops.

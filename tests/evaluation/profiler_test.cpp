@@ -70,8 +70,9 @@ throttle_c = 90
 release_c = 80
 )";
 
-/// In its own time, which goes by as it is asked for: an inference takes 0.25 s and 10 W, idle are 4 W, after 0.7 s 2 W.
-/// A chip that averages over 0.2 s is read as often, and told as the mean of its last two readings, as a live board's.
+/// In its own time, which goes by as it is asked for: an inference takes 0.25 s and 10 W, idle are 4 W, after 0.7 s 2
+/// W. A chip that averages over 0.2 s is read as often, and told as the mean of its last two readings, as a live
+/// board's.
 class LaggingMeter final : public control::Plant {
  public:
   double now_s() override { return now_s_; }
@@ -153,6 +154,18 @@ TEST(Profiler, TakesNoPowerFromBeforeAPointForThePoint) {
       EXPECT_NEAR(*busy->power_w, 10, 0.3) << "a step of rest between two runs is the plant's, at 4 W";
     }
   }
+}
+
+TEST(Profiler, WaitsForTheReadingsOfASensorThatIsSlowBesideTheTimeOfAPoint) {
+  Toy toy;
+  ProfilerConfig config;
+  config.max_seconds = 0.2;
+  const auto profiled = profile_live(toy.board, toy.space, toy.network, toy.meter, config);
+  ASSERT_OK(profiled);
+  EXPECT_TRUE(profiled->profile.has_energy());
+  EXPECT_TRUE(profiled->profile.has_idle());
+  EXPECT_NEAR(*profiled->profile.at(LevelId(0), MappingId(0), OppId(0))->power_w, 10, 0.3);
+  EXPECT_NEAR(*profiled->profile.idle_w(MappingId(0), OppId(0)), 2, 1e-9);
 }
 
 TEST(Profiler, StopsWhileItWaitsForRest) {
