@@ -28,6 +28,8 @@ class Fd {
   int fd_;
 };
 
+constexpr std::string_view kElsewhere = "choose a folder that this user may write";
+
 struct Temporary {
   std::string name;
   Fd fd;
@@ -39,7 +41,6 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
 
 // The file that is to be renamed to `path`, empty, in its folder.
 Result<Temporary> open_temporary(const std::filesystem::path& path) {
-  constexpr std::string_view kElsewhere = "choose a folder that this user may write";
   std::error_code code;
   std::filesystem::create_directories(folder_of(path), code);
   if (code) return fail(from_errno(code.value(), "cannot make the folder of this file", path.native(), kElsewhere));
@@ -68,7 +69,9 @@ Result<Target> target_of(const std::filesystem::path& path) {
   if (::lstat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) return Target{path, Fd(-1)};
   Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (fd.get() < 0 || ::fstat(fd.get(), &info) != 0) {
-    return fail(from_errno(errno, "cannot write this file", path.native(), "name a file, not a link to nothing"));
+    const int cause = errno;
+    return fail(from_errno(cause, "cannot write this file", path.native(),
+                           cause == ENOENT ? "name a file, not a link to nothing" : kElsewhere));
   }
   if (!S_ISREG(info.st_mode)) return Target{path, std::move(fd)};
   std::error_code code;

@@ -25,9 +25,9 @@ Measured measure(env::EmulatedBoard& emulated, const policies::Action& action, s
   emulated.apply(action);
   double started_s = emulated.now_s();
   if (level.has_value()) emulated.start(*level);
-  const double settled_s = emulated.now_s() + deepest_s;
   bool settling = true;
-  const double give_up_s = emulated.now_s() + 120;  // a board without sensors updates nothing of its own accord
+  const double settled_s = emulated.now_s() + deepest_s;
+  const double give_up_s = settled_s + 120;  // a board without sensors updates nothing of its own accord
   while (static_cast<int>(measured.power_w.size()) < updates && emulated.now_s() < give_up_s) {
     emulated.advance(emulated.next_event_s());
     control::Telemetry telemetry;
