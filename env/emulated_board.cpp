@@ -398,7 +398,8 @@ void EmulatedBoard::advance(double to_s) noexcept {
       state.next.reset();
     }
   }
-  if (busy_ && stall_until_s_ <= now_s_ + kTiny && remaining_ <= 1e-9) finish();
+  // What is left of a very short run may be less time than a step of the clock can show: it would never end.
+  if (busy_ && stall_until_s_ <= now_s_ + kTiny && remaining_ <= std::max(1e-9, kTiny * rate_per_s())) finish();
   if (governed_ && next_tick_s_ <= now_s_ + kTiny) tick();
   if (!governed_) next_tick_s_ = std::max(next_tick_s_, now_s_ + board_->tick_s);
   if (next_sense_s_ <= now_s_ + kTiny) sense();

@@ -117,6 +117,25 @@ TEST(Physics, WhatABoardWouldDrawIsWhatItDrawsWhenItHasSettled) {
   EXPECT_NEAR((emulated.energy_j() - before_j) / 0.001, expected_w, 1e-3 * expected_w);
 }
 
+TEST(Replay, ARunThatIsShorterThanTheClockCanShowEnds) {
+  Table table;
+  policies::ProfilePoint point = *table.world.profile.at(LevelId(1), MappingId(2), OppId(3));
+  point.latency_s = point.p50_s = point.p95_s = point.p99_s = 1e-8;
+  table.world.profile.set(point);
+  EmulatedBoard emulated = table.make();
+  emulated.apply(act(2, 1, 3));
+  run_to(emulated, 5000.3);  // where two times are at least 1e-12 s apart
+  for (int run = 0; run < 50; ++run) {
+    emulated.start(LevelId(1));
+    bool ended = false;
+    for (int event = 0; event < 1000 && !ended; ++event) {
+      emulated.advance(emulated.next_event_s());
+      ended = emulated.take_completion().has_value();
+    }
+    ASSERT_TRUE(ended) << run;
+  }
+}
+
 TEST(Replay, ClaimsNoEnergyOfATableWithoutIt) {
   Table table;
   table.world.profile = policies::Profile(table.world.space);
