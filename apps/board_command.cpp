@@ -276,7 +276,7 @@ Status write_board(const Options& options) {
     std::printf("        reins board fit --board %s --data profile.csv\n", options.write.c_str());
   } else {
     std::printf(
-        "        reins train --replay profile.csv --board %s --out run (no frequencies here: no fit, no emulation)\n",
+        "        reins train --replay profile.csv --board %s --out run  # no frequencies here: no fit, no emulation\n",
         options.write.c_str());
   }
   return {};
