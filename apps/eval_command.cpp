@@ -1,6 +1,7 @@
 #include "apps/eval_command.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <thread>
@@ -20,6 +21,8 @@ namespace reins::apps {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr double kHopeless = 0.5;  // of the requests: what misses them is no reference for savings
 
 struct EvalOptions {
   WorkbenchOptions workbench;
@@ -265,6 +268,14 @@ Status eval(const EvalOptions& options) {
     // Without energy an oracle's choices say nothing.
     for (evaluation::CellResult& cell : evaluation.cells)
       std::erase_if(cell.rows, [](const evaluation::Row& row) { return row.kind == evaluation::RowKind::kOracle; });
+  }
+
+  for (const evaluation::SummaryRow& row : evaluation::summary_of(evaluation, false)) {
+    const double miss_rate = row.at(evaluation::Metric::kMissRate).mean;
+    if (row.name != evaluation::kernel_row(evaluation.cells) || miss_rate <= kHopeless) continue;
+    warn(row.name + " misses " + std::to_string(std::lround(100 * miss_rate)) +
+         " % of these requests (a load is a share of what the fastest mapping carries): what is saved against it says "
+         "little, best static and the oracle say more");
   }
 
   if (!options.report.empty()) {

@@ -139,6 +139,13 @@ TEST_F(Eval, PrintsEveryRowSavingsAndEveryCell) {
   }
 }
 
+TEST_F(Eval, SaysWhereTheKernelsRowIsNoReferenceForSavings) {
+  EXPECT_THAT(reins(tiny()).err, Not(HasSubstr("misses")));
+  const Outcome hopeless = reins({"--network", network_, "--grid", "quick", "--loads", "5", "--requests", "25"});
+  EXPECT_EQ(hopeless.code, kOk);
+  EXPECT_THAT(hopeless.err, AllOf(HasSubstr("schedutil/kernel-like full misses"), HasSubstr("says little")));
+}
+
 TEST_F(Eval, SaysInWhichAirItEmulatesAndWhichTheShieldAssumes) {
   EXPECT_THAT(reins(tiny()).out,
               HasSubstr("air of 25 °C, from 45 °C; the shield predicts with the board file's 40 °C\n"));
