@@ -15,9 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using evaluation::Standing;
+using nlohmann::json;
 
 constexpr double kPoor = 0.15;  // mean error of the rows that were fitted, above which nobody should rely on the file
-using nlohmann::json;
 
 struct FitCommand {
   std::string board, data, columns, mapping, rail, network, out, hold_out = "none";

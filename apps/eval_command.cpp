@@ -270,9 +270,10 @@ Status eval(const EvalOptions& options) {
       std::erase_if(cell.rows, [](const evaluation::Row& row) { return row.kind == evaluation::RowKind::kOracle; });
   }
 
+  const std::string_view kernel = evaluation::kernel_row(evaluation.cells);
   for (const evaluation::SummaryRow& row : evaluation::summary_of(evaluation, false)) {
     const double miss_rate = row.at(evaluation::Metric::kMissRate).mean;
-    if (row.name != evaluation::kernel_row(evaluation.cells) || miss_rate <= kHopeless) continue;
+    if (row.name != kernel || miss_rate <= kHopeless) continue;
     warn(row.name + " misses " + std::to_string(std::lround(100 * miss_rate)) +
          " % of these requests (a load is a share of what the fastest mapping carries): what is saved against it says "
          "little, best static and the oracle say more");

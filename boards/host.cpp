@@ -350,8 +350,7 @@ Result<Board> discover_host(const fs::path& root, bool only_usable) {
   add_thermal(board, root);
   board.notes =
       "discovered: no coefficients of power or time are known (measure them with 'reins profile --live', and where "
-      "there "
-      "are frequencies fit them with 'reins board fit')";
+      "there are frequencies fit them with 'reins board fit')";
   if (std::all_of(board.clusters.begin(), board.clusters.end(), [](const Cluster& c) { return c.control.empty(); })) {
     board.notes += denied ? "; DVFS is there and not this user's to set ('reins board' says what is missing): level,"
                           : "; no DVFS here: level,";
