@@ -29,6 +29,8 @@ for device in Nano:jetson-nano NX:jetson-xavier-nx AGX:jetson-agx-xavier; do
     show --board "${device##*:}.toml" --data "${device##*:}.csv" --hold-out "$how"
   done
 done
+convert nano-rails "$data/loudva_jetson/Profiling.csv" >"$rows/nano-rails.csv"
+show --board jetson-nano --data nano-rails.csv
 for unit in xu3 nano-cpu nano-gpu; do convert alexnet "$unit" >"$rows/alexnet-$unit.csv"; done
 show --board odroid-xu3 --data alexnet-xu3.csv --hold-out 700,1000
 show --board jetson-nano --data alexnet-nano-cpu.csv

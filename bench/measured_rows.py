@@ -2,6 +2,8 @@
 """Writes measured data sets, each in its own form, as rows that `reins board fit` reads (docs/board-fit.md).
 
   bench/measured_rows.py loudva Profiling.csv Nano     GPU, InceptionV3, with what one image costs
+  bench/measured_rows.py nano-rails Profiling.csv      the Nano's of these, of the input rail; and the reported powers of
+                                                       the network below, of the GPU's own
   bench/measured_rows.py xu3-power LOG...              A15 rail: idle and busy, by volts; temperature, time, heat
   bench/measured_rows.py xu3-voltage VF_Rel...         voltages at every operating point
   bench/measured_rows.py parsec DATA                   Nano, CPU rail: one A57 busy
@@ -38,6 +40,17 @@ def loudva(args):
         for row in csv.DictReader(file):
             if row["Directory"] == args[1]:
                 print(f"gpu,{row['Frequency']},{row['Batch Size']},{row['Latency']},{row['Energy']},{row['Throughput']},{work}")
+
+
+def nano_rails(args):
+    print("mapping,rail,freq_hz,batch,busy_cores,latency_s,energy_j,power_mw,throughput_per_s,macs,bytes,launches")
+    work = f"{INCEPTION['macs']},{INCEPTION['bytes']},{INCEPTION['launches']}"
+    with open(args[0]) as file:
+        for row in csv.DictReader(file):
+            if row["Directory"] == "Nano":
+                print(f"gpu,5v-in,{row['Frequency']},{row['Batch Size']},,{row['Latency']},{row['Energy']},,{row['Throughput']},{work}")
+    for mapping, mhz, _, mw in REPORTED["nano-gpu"]:
+        print(f"{mapping},{RAIL[mapping]},{mhz * 1e6:.0f},,1,,,{mw},,,,")
 
 
 def xu3_power(args):
@@ -113,7 +126,7 @@ def unbent(args):
         print(line, end="")
 
 
-KINDS = {"unbent": (unbent, 1), "loudva": (loudva, 2), "xu3-power": (xu3_power, 1), "xu3-voltage": (xu3_voltage, 1), "parsec": (parsec, 1),
+KINDS = {"unbent": (unbent, 1), "loudva": (loudva, 2), "nano-rails": (nano_rails, 1), "xu3-power": (xu3_power, 1), "xu3-voltage": (xu3_voltage, 1), "parsec": (parsec, 1),
          "alexnet": (alexnet, 1)}
 
 if __name__ == "__main__":

@@ -184,6 +184,7 @@ Status read_rail(const TomlTable& table, Board& board) {
   if (table.has("contains")) REINS_TRY(take(rail.contains, table.texts("contains")));
   REINS_TRY(optional_number(table, "constant_w", rail.constant_w, 0, 1000));
   REINS_TRY(optional_number(table, "j_per_byte", rail.j_per_byte, 0, 1e-3));
+  REINS_TRY(optional_number(table, "upstream_w_per_w", rail.upstream_w_per_w, 1, 10));
   REINS_TRY(take(rail.sensor, table.text_or("sensor", "")));
   REINS_TRY(optional_number(table, "sensor_period_s", rail.sensor_period_s, 0, 3600));
   REINS_TRY(optional_number(table, "sensor_quantum_w", rail.sensor_quantum_w, 0, 100));

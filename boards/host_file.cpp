@@ -120,6 +120,7 @@ void write_rail(Writer& out, const Rail& rail) {
   if (!rail.sensor.empty()) out.text("sensor", rail.sensor, kDiscovered);
   out.number("constant_w", rail.constant_w, kAssumed);
   out.number("j_per_byte", rail.j_per_byte, kAssumed);
+  if (rail.upstream_w_per_w != 1) out.number("upstream_w_per_w", rail.upstream_w_per_w, kAssumed);
   out.number("sensor_period_s", rail.sensor_period_s, "  # discovered; where the driver says none, assumed");
   out.number("sensor_quantum_w", rail.sensor_quantum_w, kAssumed);
   out.number("sensor_noise", rail.sensor_noise, kAssumed);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "boards/by_name.hpp"
+
 namespace reins::boards {
 
 double speed_up(const TimeModel& time, int cores) noexcept {
@@ -86,6 +88,29 @@ double temperature_after_c(const Thermal& thermal, double temperature_c, double 
                            double dt_s) noexcept {
   const double settled_c = ambient_c + power_w * thermal.r_c_per_w;
   return settled_c + (temperature_c - settled_c) * std::exp(-dt_s / (thermal.r_c_per_w * thermal.c_j_per_c));
+}
+
+std::size_t rail_of(const Board& board, const Cluster& cluster) noexcept {
+  return cluster.rail.empty() ? board.rails.size() : index_of(board.rails, cluster.rail);
+}
+
+std::vector<double> counted_w_per_w(const Board& board, std::optional<std::size_t> rail) {
+  std::vector<double> w_per_w(board.rails.size(), 0.0);
+  std::vector<std::size_t> open;
+  for (std::size_t i = 0; i < board.rails.size(); ++i) {
+    if (rail ? i == *rail : board.rails[i].accounting) open.push_back(i), w_per_w[i] = 1;
+  }
+  while (!open.empty()) {
+    const std::size_t whole = open.back();
+    open.pop_back();
+    for (const std::string& name : board.rails[whole].contains) {
+      const std::size_t part = index_of(board.rails, name);
+      if (w_per_w[part] > 0) continue;
+      w_per_w[part] = w_per_w[whole] * board.rails[part].upstream_w_per_w;
+      open.push_back(part);
+    }
+  }
+  return w_per_w;
 }
 
 double bytes_of(std::span<const LayerCost> layers) noexcept {

@@ -1,7 +1,9 @@
 // boards/physics.hpp: how a board behaves, as pure functions. Emulator, fit, shield and oracle share them.
 #pragma once
 
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "boards/board.hpp"
 #include "core/layer_cost.hpp"
@@ -42,6 +44,14 @@ double deepest_idle_s(const Board& board) noexcept;
 /// Temperature after `dt_s` seconds at constant power: the exact solution of the RC node.
 double temperature_after_c(const Thermal& thermal, double temperature_c, double ambient_c, double power_w,
                            double dt_s) noexcept;
+
+/// What the counted rails draw for each watt of every rail, by place in the board: 1 of a counted rail itself, of a
+/// part its upstream_w_per_w times that of the rail that contains it, 0 of what is outside. Counted: `rail` alone, or
+/// without it the accounting rails.
+std::vector<double> counted_w_per_w(const Board& board, std::optional<std::size_t> rail = std::nullopt);
+
+/// Place of the rail that feeds a cluster; the number of rails where the board has none of that name.
+std::size_t rail_of(const Board& board, const Cluster& cluster) noexcept;
 
 /// Bytes of all layers: what the memory rail is charged for.
 double bytes_of(std::span<const LayerCost> layers) noexcept;

@@ -71,36 +71,22 @@ EmulatedBoard::EmulatedBoard(const boards::Board& board, std::span<const inferen
   }
   for (const inference::LevelFacts& level : levels) bytes_.push_back(boards::bytes_of(level.layers));
 
-  // A rail is inside the accounting when it is counted itself or contained in one that is.
-  rail_counts_.assign(board.rails.size(), false);
-  for (std::size_t r = 0; r < board.rails.size(); ++r) {
-    if (!board.rails[r].accounting) continue;
-    rail_counts_[r] = true;
-    for (const std::string& inner : board.rails[r].contains) {
-      for (std::size_t i = 0; i < board.rails.size(); ++i) {
-        if (board.rails[i].name == inner) rail_counts_[i] = true;
-      }
-    }
-    if (board.rails[r].sensor_period_s > 0) {
-      has_power_sensor_ = true;
-      sensor_period_s_ = board.rails[r].sensor_period_s;
-      sensor_quantum_w_ = std::max(sensor_quantum_w_, board.rails[r].sensor_quantum_w);
-      sensor_noise_ = std::max(sensor_noise_, board.rails[r].sensor_noise);
-    }
+  for (const boards::Rail& rail : board.rails) {
+    if (!rail.accounting || rail.sensor_period_s <= 0) continue;
+    has_power_sensor_ = true;
+    sensor_period_s_ = rail.sensor_period_s;
+    sensor_quantum_w_ = std::max(sensor_quantum_w_, rail.sensor_quantum_w);
+    sensor_noise_ = std::max(sensor_noise_, rail.sensor_noise);
   }
+  const std::vector<double> w_per_w = boards::counted_w_per_w(board);
   for (std::size_t r = 0; r < board.rails.size(); ++r) {
-    if (!rail_counts_[r]) continue;
-    accounted_constant_w_ += board.rails[r].constant_w;
-    accounted_j_per_byte_ += board.rails[r].j_per_byte;
+    accounted_constant_w_ += w_per_w[r] * board.rails[r].constant_w;
+    accounted_j_per_byte_ += w_per_w[r] * board.rails[r].j_per_byte;
   }
   clusters_.resize(board.clusters.size());
   for (std::size_t c = 0; c < clusters_.size(); ++c) {
-    for (std::size_t r = 0; r < board.rails.size(); ++r) {
-      if (board.rails[r].name == board.clusters[c].rail) {
-        clusters_[c].rail = r;
-        clusters_[c].accounted = rail_counts_[r];
-      }
-    }
+    const std::size_t rail = boards::rail_of(board, board.clusters[c]);
+    clusters_[c].accounted_w_per_w = rail < w_per_w.size() ? w_per_w[rail] : 0;
   }
   if (table != nullptr) has_power_sensor_ = table->has_idle() && table->has_energy();
   reset(0, {});
@@ -317,7 +303,7 @@ double EmulatedBoard::power_w() const noexcept {
   }
   double power_w = accounted_constant_w_;
   for (std::size_t c = 0; c < clusters_.size(); ++c) {
-    if (clusters_[c].accounted) power_w += cluster_power_w(c);
+    if (clusters_[c].accounted_w_per_w > 0) power_w += clusters_[c].accounted_w_per_w * cluster_power_w(c);
   }
   if (busy_ && stall_until_s_ <= now_s_) {
     const double bytes = bytes_[level_.index()] - (below_.valid() ? bytes_[below_.index()] : 0);
@@ -331,14 +317,15 @@ double EmulatedBoard::power_if_w(MappingId mapping, OppId opp, std::optional<Lev
   if (table_ != nullptr) return table_power_w(mapping, opp, level);
   double power_w = accounted_constant_w_;
   for (std::size_t c = 0; c < clusters_.size(); ++c) {
-    if (!clusters_[c].accounted) continue;
+    if (clusters_[c].accounted_w_per_w == 0) continue;
     const boards::Cluster& cluster = board_->clusters[c];
     const bool used = board_->mappings[mapping.index()].cluster == ClusterId(c);
     const double cores = cluster.kind == boards::UnitKind::kCpu ? static_cast<double>(cluster.cpus.size()) : 1.0;
     double busy_cores = conditions_.others_util[c] * cores;
     if (used && level.has_value()) busy_cores = std::min(cores, busy_cores + board_->mappings[mapping.index()].cores);
     const std::size_t idle_state = used ? boards::idle_state_after(cluster, idle_s) : cluster.idle.size() - 1;
-    power_w += boards::cluster_power_w(cluster, used ? opp : OppId(0), busy_cores, idle_state, temperature_c_);
+    power_w += clusters_[c].accounted_w_per_w *
+               boards::cluster_power_w(cluster, used ? opp : OppId(0), busy_cores, idle_state, temperature_c_);
   }
   if (level.has_value()) {
     power_w +=

@@ -101,16 +101,14 @@ class EmulatedBoard {
     double busy_in_tick_s = 0;
     std::optional<boards::GovernorState> governor;
     std::optional<boards::GpuGovernorState> gpu_governor;  // a GPU's, in its place
-    bool accounted = false;
-    std::size_t rail = 0;
+    double accounted_w_per_w = 0;                          // what the accounting rails draw for each of its watts
   };
   void want(std::size_t cluster, OppId opp) noexcept;
   double cluster_power_w(std::size_t cluster) const noexcept;
   double table_power_w(MappingId mapping, OppId opp, std::optional<LevelId> level) const noexcept;
   double run_s(OppId opp) const noexcept;  // mean time of the running inference, or of the part that it grows by
   double table_run_w(OppId opp) const noexcept;
-  double rate_per_s() const noexcept;  // progress of the running inference, or of that part
-  double traffic_w(std::size_t rail) const noexcept;
+  double rate_per_s() const noexcept;                    // progress of the running inference, or of that part
   double others_on(std::size_t cluster) const noexcept;  // in capacity units
   void tick() noexcept;
   void enqueue() noexcept;
@@ -127,7 +125,6 @@ class EmulatedBoard {
   const policies::Profile* table_ = nullptr;                              // null: physics
   std::vector<std::vector<std::vector<policies::ProfilePoint>>> points_;  // [mapping][level][opp], of the table
   std::vector<double> bytes_;                                             // [level]
-  std::vector<bool> rail_counts_;                                         // rail is inside the accounting
   double accounted_constant_w_ = 0;
   double accounted_j_per_byte_ = 0;
   double sensor_period_s_ = 0.2;

@@ -92,7 +92,8 @@ constexpr std::array kTimeFields = {&boards::TimeModel::macs_per_cycle, &boards:
                                     &boards::TimeModel::bytes_per_s,    &boards::TimeModel::overlap,
                                     &boards::TimeModel::launch_cycles,  &boards::TimeModel::launch_s,
                                     &boards::TimeModel::call_cycles};
-constexpr std::array kRailFields = {&boards::Rail::constant_w, &boards::Rail::j_per_byte};
+constexpr std::array kRailFields = {&boards::Rail::constant_w, &boards::Rail::j_per_byte,
+                                    &boards::Rail::upstream_w_per_w};
 constexpr std::array kThermalFields = {&boards::Thermal::r_c_per_w, &boards::Thermal::c_j_per_c,
                                        &boards::Thermal::ambient_c};
 

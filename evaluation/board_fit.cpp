@@ -18,6 +18,7 @@ using Rows = std::vector<const MeasuredRow*>;
 constexpr double kBetter = 6;             // by which 2 log-likelihood must rise to leave the simpler form
 constexpr std::size_t kVoltageFreqs = 5;  // that a shape of V(f) takes
 constexpr double kMemoryShare = 0.1;      // of the time, where a fit starts
+constexpr const char* kUpstream = "upstream_w_per_w";
 
 double log_ratio(double ours, double measured) {
   return ours > 0 ? std::log(ours / measured) : std::numeric_limits<double>::infinity();
@@ -171,37 +172,28 @@ TimeFit fit_time(const boards::Board& base, ClusterId cluster, const std::vector
 
 /// What a row's power is of: the rails that are counted, by place in the board.
 struct Scope {
-  std::optional<std::size_t> rail;  ///< that the rows name; none: the accounting rails
-  std::vector<bool> counted;
-  std::vector<bool> clusters;              ///< that one of the counted rails feeds
+  std::optional<std::size_t> rail;         ///< that the rows name; none: the accounting rails
+  std::vector<double> w_per_w;             ///< per rail, boards::counted_w_per_w
+  std::vector<double> clusters;            ///< the same of the rail that feeds each cluster; 0: none that counts
   std::size_t constant = 0, per_byte = 0;  ///< rails whose constants are fitted for all of it
-};
 
-std::size_t rail_of(const boards::Board& board, const boards::Cluster& cluster) {
-  std::size_t i = 0;
-  while (i < board.rails.size() && board.rails[i].name != cluster.rail) ++i;
-  return i;
-}
+  void weigh(const boards::Board& board) {
+    w_per_w = boards::counted_w_per_w(board, rail);
+    clusters.assign(board.clusters.size(), 0);
+    for (std::size_t c = 0; c < clusters.size(); ++c) {
+      const std::size_t feeds = boards::rail_of(board, board.clusters[c]);
+      if (feeds < w_per_w.size()) clusters[c] = w_per_w[feeds];
+    }
+  }
+};
 
 Scope scope_of(const boards::Board& board, std::optional<std::size_t> rail, std::size_t cluster_rail) {
   Scope scope;
   scope.rail = rail;
-  scope.counted.assign(board.rails.size(), false);
-  const std::function<void(std::size_t)> count = [&](std::size_t at) {
-    if (scope.counted[at]) return;
-    scope.counted[at] = true;
-    for (std::size_t i = 0; i < board.rails.size(); ++i) {
-      if (std::count(board.rails[at].contains.begin(), board.rails[at].contains.end(), board.rails[i].name) > 0)
-        count(i);
-    }
-  };
+  scope.weigh(board);
   std::vector<std::size_t> roots;
   for (std::size_t i = 0; i < board.rails.size(); ++i) {
-    if (rail ? i == *rail : board.rails[i].accounting) roots.push_back(i), count(i);
-  }
-  for (const boards::Cluster& cluster : board.clusters) {
-    const std::size_t feeds = rail_of(board, cluster);
-    scope.clusters.push_back(feeds < board.rails.size() && scope.counted[feeds]);
+    if (rail ? i == *rail : board.rails[i].accounting) roots.push_back(i);
   }
   scope.constant = scope.per_byte = roots.empty() ? cluster_rail : roots.front();
   for (const std::size_t i : roots) {
@@ -253,22 +245,24 @@ double power_of(const boards::Board& board, const Scope& scope, const PowerRow& 
   const ClusterId active = board.mappings[row.mapping.index()].cluster;
   double rest_w = 0, per_byte = 0;
   for (std::size_t i = 0; i < board.rails.size(); ++i) {
-    if (scope.counted[i]) rest_w += board.rails[i].constant_w, per_byte += board.rails[i].j_per_byte;
+    rest_w += scope.w_per_w[i] * board.rails[i].constant_w;
+    per_byte += scope.w_per_w[i] * board.rails[i].j_per_byte;
   }
   double idle_w = 0, busy_w = 0;
   for (std::size_t c = 0; c < board.clusters.size(); ++c) {
     const boards::Cluster& cluster = board.clusters[c];
-    if (!scope.clusters[c]) continue;
+    const double w_per_w = scope.clusters[c];
+    if (w_per_w == 0) continue;
     const double temperature_c = at.own_temperature ? at.temperature_c : cluster.power.leak_ref_c;
     if (c != active.index()) {
-      rest_w += boards::cluster_power_at_w(cluster, cluster.opps.front(), 0, deepest(cluster), temperature_c);
+      rest_w += w_per_w * boards::cluster_power_at_w(cluster, cluster.opps.front(), 0, deepest(cluster), temperature_c);
       continue;
     }
     boards::OperatingPoint point = cluster.opps[row.opp.index()];
     if (row.voltage_v) point.voltage_v = *row.voltage_v;
-    busy_w = boards::cluster_power_at_w(cluster, point, at.busy_cores, deepest(cluster), temperature_c);
+    busy_w = w_per_w * boards::cluster_power_at_w(cluster, point, at.busy_cores, deepest(cluster), temperature_c);
     const std::size_t between = boards::idle_state_after(cluster, at.gap_s);
-    idle_w = at.duty < 1 ? boards::cluster_power_at_w(cluster, point, 0, between, temperature_c) : 0;
+    if (at.duty < 1) idle_w = w_per_w * boards::cluster_power_at_w(cluster, point, 0, between, temperature_c);
   }
   return rest_w + at.duty * (busy_w + per_byte * at.bytes_per_s) + (1 - at.duty) * idle_w;
 }
@@ -400,17 +394,30 @@ void add_rail_keys(PowerProblem& problem, const boards::Board& base) {
   }
 }
 
+/// What a containing rail draws for each watt of one inside it, where rows tell of both.
+void add_upstream_keys(PowerProblem& problem, const boards::Board& base) {
+  for (const Scope& part : problem.scopes) {
+    if (!part.rail) continue;
+    const std::size_t i = *part.rail;
+    const bool seen_from_above = std::any_of(problem.scopes.begin(), problem.scopes.end(), [&](const Scope& whole) {
+      return whole.rail != part.rail && whole.w_per_w[i] > 0 &&
+             !(whole.rail ? *whole.rail == i : base.rails[i].accounting);
+    });
+    if (!seen_from_above) continue;
+    problem.keys.push_back(
+        {"rail " + base.rails[i].name,
+         kUpstream,
+         {kUpstream, Domain::kPositive, base.rails[i].upstream_w_per_w, 1.2, 1},
+         10,
+         [i](boards::Board& board, double value) { board.rails[i].upstream_w_per_w = std::max(value, 1.0); }});
+  }
+}
+
 /// How soon a constant of the power model goes back to its prior where rows are few.
 int tier_of(std::string_view key) {
-  constexpr std::array<std::string_view, 9> kTiers = {"core_w_per_mhz_v2",
-                                                      "constant_w",
-                                                      "j_per_byte",
-                                                      "voltage_v",
-                                                      "knee",
-                                                      "idle_clock_w_per_mhz_v2",
-                                                      "leak_w",
-                                                      "leak_per_c",
-                                                      "leak_voltage_exponent"};
+  constexpr std::array<std::string_view, 10> kTiers = {
+      "core_w_per_mhz_v2",       "constant_w", kUpstream,    "j_per_byte",           "voltage_v", "knee",
+      "idle_clock_w_per_mhz_v2", "leak_w",     "leak_per_c", "leak_voltage_exponent"};
   return static_cast<int>(std::find(kTiers.begin(), kTiers.end(), key) - kTiers.begin());
 }
 
@@ -421,12 +428,18 @@ struct PowerFit {
 
 LeastSquares solve(const PowerProblem& problem, const boards::Board& base, std::vector<Parameter> parameters) {
   boards::Board board = base;
+  std::vector<Scope> scopes = problem.scopes;
+  const bool shares =
+      std::any_of(problem.keys.begin(), problem.keys.end(), [](const PowerKey& key) { return key.key == kUpstream; });
   return least_squares(std::move(parameters), problem.rows.size(),
                        [&](std::span<const double> values, std::span<double> out) {
                          problem.apply(board, values);
+                         if (shares) {
+                           for (Scope& scope : scopes) scope.weigh(board);
+                         }
                          for (std::size_t r = 0; r < problem.rows.size(); ++r) {
                            const PowerRow& at = problem.rows[r];
-                           out[r] = log_ratio(power_of(board, problem.scopes[at.scope], at), *at.row->power_w);
+                           out[r] = log_ratio(power_of(board, scopes[at.scope], at), *at.row->power_w);
                          }
                        });
 }
@@ -436,6 +449,7 @@ PowerFit fit_power(const boards::Board& base, std::vector<PowerRow> rows, std::v
   PowerFit result{{std::move(rows), std::move(scopes), {}, {}}, {}};
   PowerProblem& problem = result.problem;
   add_rail_keys(problem, base);
+  add_upstream_keys(problem, base);
   for (std::size_t c = 0; c < base.clusters.size(); ++c) add_cluster_keys(problem, base, c, shapes[c]);
   std::vector<Parameter> parameters;
   for (const PowerKey& key : problem.keys) {
@@ -644,7 +658,7 @@ Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& opt
     const auto known = std::find_if(scopes.begin(), scopes.end(), [&](const Scope& s) { return s.rail == row.rail; });
     at.scope = static_cast<std::size_t>(known - scopes.begin());
     if (known == scopes.end()) {
-      const std::size_t rail = rail_of(base, base.clusters[c]);
+      const std::size_t rail = boards::rail_of(base, base.clusters[c]);
       scopes.push_back(scope_of(base, row.rail, rail));
       if (scopes.back().constant >= base.rails.size()) {
         return fail(ErrorKind::kUsage, "board " + base.name + " counts no rail that these powers could be of",
@@ -718,7 +732,7 @@ double BoardFit::latency_s(const MeasuredRow& row) const {
 }
 
 double BoardFit::power_w(const MeasuredRow& row) const {
-  const std::size_t rail = rail_of(board, board.cluster_of(row.mapping));
+  const std::size_t rail = boards::rail_of(board, board.cluster_of(row.mapping));
   return power_of(board, scope_of(board, row.rail, rail),
                   power_row(board, workloads, {arrivals, think_s, lone_s}, row));
 }

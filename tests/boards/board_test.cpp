@@ -124,6 +124,7 @@ INSTANTIATE_TEST_SUITE_P(
         Spoiled{"TooManyCores", "cores = 2", "cores = 3", "20", "outside 1 to 2"},
         Spoiled{"RailContainsUnknown", "[\"middle\"]", "[\"nothing\"]", "26", "no rail 'nothing'"},
         Spoiled{"RailContainsItself", "contains = [\"cpu\"]", "contains = [\"input\"]", "26", "contains itself"},
+        Spoiled{"LessThanItsPart", "contains = [\"cpu\"]", "upstream_w_per_w = 0.9", "29", "outside"},
         Spoiled{"CountedTwice", "contains = [\"middle\"]", "accounting = true\ncontains = [\"middle\"]", "26",
                 "rail 'input' contains 'cpu', and both are accounting rails"},
         Spoiled{"ReleaseAboveThrottle", "release_c = 75", "release_c = 90", "34", "below throttle_c"},
@@ -206,11 +207,13 @@ TEST(ShippedBoards, JetsonNanoReproducesTheMeasuredInputRail) {
   ASSERT_EQ(gpu.kind, UnitKind::kGpu);
   double constant_w = 0;
   for (const Rail& rail : board->rails) constant_w += rail.constant_w;
+  const std::vector<double> w_per_w = counted_w_per_w(*board);
+  const auto counted = [&](const Cluster& cluster) { return w_per_w[rail_of(*board, cluster)]; };
   for (const auto& [khz, measured_w] : {std::pair{153600, 2.689}, {460800, 3.82}, {691200, 4.83}, {921600, 6.43}}) {
     std::size_t opp = 0;
     while (gpu.opps[opp].freq_khz != khz) ++opp;
-    const double power_w = constant_w + cluster_power_w(gpu, OppId(opp), 1, 0, 40) +
-                           cluster_power_w(cpu, OppId(0), 0, cpu.idle.size() - 1, 36);
+    const double power_w = constant_w + counted(gpu) * cluster_power_w(gpu, OppId(opp), 1, 0, 40) +
+                           counted(cpu) * cluster_power_w(cpu, OppId(0), 0, cpu.idle.size() - 1, 36);
     EXPECT_NEAR(power_w / measured_w, 1, 0.04) << khz;
   }
 }

@@ -49,6 +49,25 @@ TEST(Time, ComputeBoundLayerFollowsFrequencyAndAmdahl) {
   EXPECT_DOUBLE_EQ(inference_time_s(board, MappingId(2), OppId(0), layers), 2 * (0.1 + 4e-6 + 1e-3));
 }
 
+TEST(Rails, OneThatContainsAnotherDrawsMoreThanIt) {
+  Board board = toy();
+  board.clusters[0].rail = "core";
+  board.rails.resize(4);
+  const char* const names[] = {"core", "soc", "input", "fan"};
+  for (std::size_t i = 0; i < board.rails.size(); ++i) board.rails[i].name = names[i];
+  board.rails[0].upstream_w_per_w = 1.5;
+  board.rails[1].upstream_w_per_w = 1.2;
+  board.rails[1].contains = {"core"};
+  board.rails[2].contains = {"soc"};
+  board.rails[2].accounting = true;
+  EXPECT_EQ(rail_of(board, board.clusters[0]), 0u);
+  EXPECT_THAT(counted_w_per_w(board), ::testing::Pointwise(::testing::DoubleEq(), {1.8, 1.2, 1.0, 0.0}));
+  EXPECT_THAT(counted_w_per_w(board, 1), ::testing::Pointwise(::testing::DoubleEq(), {1.5, 1.0, 0.0, 0.0}));
+  EXPECT_THAT(counted_w_per_w(board, 3), ::testing::Pointwise(::testing::DoubleEq(), {0.0, 0.0, 0.0, 1.0}));
+  board.clusters[0].rail = "";
+  EXPECT_EQ(rail_of(board, board.clusters[0]), board.rails.size());
+}
+
 TEST(Time, MemoryBoundLayerDoesNotFollowFrequency) {
   const Board board = toy();
   const std::vector<LayerCost> layers{{.macs = 1e3, .bytes = 1e8, .launches = 0},

@@ -217,6 +217,13 @@ TEST_F(EmulatedBoardTest, ARailOutsideTheAccountingIsNotCountedAndOneInsideACoun
   EmulatedBoard contained = make();
   run_to(contained, 1);
   EXPECT_NEAR(contained.energy_j(), without.energy_j() + hand_power_w(little(), 0, 0), 1e-9);
+  const double little_w = hand_power_w(little(), 0, 0);
+  for (boards::Rail& rail : board_.rails) {
+    if (rail.name == "little") rail.upstream_w_per_w = 1.5;
+  }
+  EmulatedBoard lossy = make();
+  run_to(lossy, 1);
+  EXPECT_NEAR(lossy.energy_j(), contained.energy_j() + 0.5 * little_w, 1e-9);
 }
 
 TEST_F(EmulatedBoardTest, SwitchesIdleExitAndMigrationDelayAStart) {

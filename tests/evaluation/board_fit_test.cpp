@@ -341,6 +341,39 @@ TEST(BoardFit, FileInAnotherLayoutIsRefused) {
               IsError(ErrorKind::kGarbled, HasSubstr("table of its own")));
 }
 
+TEST(BoardFit, RowsOfARailAndOfTheOneThatContainsItTellWhatTheLatterDrawsMore) {
+  boards::Board base = toy(), board = truth();
+  for (boards::Board* one : {&base, &board}) {
+    one->rails[0].contains = {"gpu"};
+    one->rails.emplace_back().name = "gpu";
+    one->clusters[0].rail = "gpu";
+  }
+  MeasuredRows rows = rows_of(truth(), kBatches, 0.01, 6);
+  for (MeasuredRow& row : rows.rows) {
+    // rows_of knows one rail: to its power comes what the input draws beyond the GPU's own watts.
+    const double gpu_w = boards::cluster_power_w(board.clusters[0], row.opp, 1, 0, board.clusters[0].power.leak_ref_c);
+    *row.power_w += 0.7 * gpu_w;
+    *row.energy_j = *row.power_w * *row.latency_s;
+  }
+  MeasuredRow of_gpu = rows.rows.front();
+  for (std::size_t o = 0; o < board.clusters[0].opps.size(); o += 3) {
+    of_gpu.rail = 1;
+    of_gpu.opp = OppId(o);
+    of_gpu.latency_s.reset(), of_gpu.energy_j.reset();
+    of_gpu.busy_cores = 1;
+    of_gpu.power_w = boards::cluster_power_w(board.clusters[0], of_gpu.opp, 1, 0, board.clusters[0].power.leak_ref_c);
+    rows.rows.push_back(of_gpu);
+  }
+  const auto fit = fit_board(base, rows, {});
+  ASSERT_OK(fit);
+  const FittedKey& key = key_of(*fit, "upstream_w_per_w");
+  EXPECT_EQ(key.table, "rail gpu");
+  EXPECT_EQ(key.estimate.standing, Standing::kFitted);
+  EXPECT_NEAR(key.estimate.value, 1.7, 0.1);
+  EXPECT_NEAR(fit->board.rails[1].upstream_w_per_w, key.estimate.value, 1e-9);
+  EXPECT_LT(errors_of(*fit, rows).power.mean, 0.02);
+}
+
 TEST(BoardFit, FileThatDoesNotReadBackIsRefused) {
   auto fit = fit_board(toy(), rows_of(truth(), kBatches, 0.01, 6), {});
   ASSERT_OK(fit);
@@ -412,10 +445,13 @@ TEST(ReportedFigures, AreMetByAFit) {
   struct Unit {
     const char *board, *name, *without;
     std::size_t points;
+    bool shipped_too;  // the board file as it is meets them (docs/decisions/015-board-fit.md says why the XU3's does
+                       // not)
   };
   const std::filesystem::path source = REINS_SOURCE_DIR;
-  for (const Unit& unit : {Unit{"odroid-xu3", "xu3", "700,1000", 6}, Unit{"jetson-nano", "nano-cpu", "none", 2},
-                           Unit{"jetson-nano", "nano-gpu", "none", 2}}) {
+  for (const Unit& unit :
+       {Unit{"odroid-xu3", "xu3", "700,1000", 6, false}, Unit{"jetson-nano", "nano-cpu", "none", 2, true},
+        Unit{"jetson-nano", "nano-gpu", "none", 2, true}}) {
     SCOPED_TRACE(unit.name);
     const testing::Ran ran = testing::run_program("/usr/bin/python3 " + (source / "bench/measured_rows.py").string() +
                                                   " alexnet " + unit.name);
@@ -430,16 +466,23 @@ TEST(ReportedFigures, AreMetByAFit) {
     ASSERT_OK(split);
     const auto fit = fit_board(*board, split->fitted, {});
     ASSERT_OK(fit);
+    const auto expect_met = [](const RowErrors& errors) {
+      EXPECT_LE(errors.latency.worst, 0.15);
+      EXPECT_LE(errors.power.worst, 0.15);
+      EXPECT_LE(errors.energy.worst, 0.15);
+    };
     std::size_t points = 0;
     for (const MeasuredRows& part : {split->fitted, split->held_out}) {
       if (part.rows.empty()) continue;
       points += part.rows.size();
-      const RowErrors errors = errors_of(*fit, part);
-      EXPECT_LE(errors.latency.worst, 0.15);
-      EXPECT_LE(errors.power.worst, 0.15);
-      EXPECT_LE(errors.energy.worst, 0.15);
+      expect_met(errors_of(*fit, part));
     }
     EXPECT_EQ(points, unit.points);
+    if (!unit.shipped_too) continue;
+    BoardFit shipped;
+    shipped.board = *board;
+    shipped.workloads = rows->workloads;
+    expect_met(errors_of(shipped, *rows));
   }
 }
 

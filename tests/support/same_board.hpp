@@ -72,6 +72,7 @@ inline void expect_same_board(const boards::Board& a, const boards::Board& b) {
     EXPECT_EQ(a.rails[i].contains, b.rails[i].contains);
     EXPECT_EQ(a.rails[i].constant_w, b.rails[i].constant_w);
     EXPECT_EQ(a.rails[i].j_per_byte, b.rails[i].j_per_byte);
+    EXPECT_EQ(a.rails[i].upstream_w_per_w, b.rails[i].upstream_w_per_w);
     EXPECT_EQ(a.rails[i].sensor, b.rails[i].sensor);
     EXPECT_EQ(a.rails[i].sensor_period_s, b.rails[i].sensor_period_s);
     EXPECT_EQ(a.rails[i].sensor_quantum_w, b.rails[i].sensor_quantum_w);
