@@ -3,7 +3,9 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "apps/progress.hpp"
 #include "apps/wiring.hpp"
 #include "core/file.hpp"
 #include "evaluation/board_edit.hpp"
@@ -201,8 +203,13 @@ Status fit(const FitCommand& options, const std::string& command_line) {
   REINS_ASSIGN(const evaluation::Split split, evaluation::hold_out(base, rows, options.hold_out));
   REINS_TRY(check_output(options.out));
   REINS_TRY(check_output(options.json.file));
-  REINS_ASSIGN(const evaluation::BoardFit fitted,
-               evaluation::fit_board(base, split.fitted, {.keep_voltages = options.keep_voltages}));
+  evaluation::FitOptions how;
+  how.keep_voltages = options.keep_voltages;
+  how.threads = std::max(1U, std::thread::hardware_concurrency());
+  Progress progress("board fit");
+  how.progress = [&progress](double share) { return progress.update(share); };
+  REINS_ASSIGN(const evaluation::BoardFit fitted, evaluation::fit_board(base, split.fitted, how));
+  progress.done();
   const bool held = !split.held_out.rows.empty();
   const evaluation::RowErrors in_fit = evaluation::errors_of(fitted, split.fitted);
   evaluation::BoardFit before = fitted;

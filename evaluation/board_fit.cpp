@@ -9,6 +9,7 @@
 
 #include "boards/physics.hpp"
 #include "core/stats.hpp"
+#include "evaluation/workers.hpp"
 
 namespace reins::evaluation {
 namespace {
@@ -127,43 +128,88 @@ std::vector<Parameter> time_parameters(const boards::Board& base, const boards::
   return parameters;
 }
 
-TimeFit fit_time(const boards::Board& base, ClusterId cluster, const std::vector<Workload>& workloads, const Rows& rows,
-                 std::span<const Arrivals> forms) {
-  const boards::TimeModel& prior = base.clusters[cluster.index()].time;
-  std::vector<Parameter> parameters = time_parameters(base, prior, workloads, rows);
-  boards::Board board = base;
-  boards::TimeModel& time = board.clusters[cluster.index()].time;
-  TimeFit best;
-  bool any = false;
-  const bool lone = std::any_of(rows.begin(), rows.end(), [](const MeasuredRow* row) { return row->batch < 2; });
-  for (const Arrivals form : forms) {
-    // Behind the board's own: what a request pays that nobody waits behind.
-    parameters[kLone].held = form == Arrivals::kAlone || !lone;
-    for (const double overlap : {prior.overlap, prior.overlap == 0 ? 1.0 : 0.0}) {
-      time.overlap = overlap;
-      const auto residuals = [&](std::span<const double> values, std::span<double> out) {
-        for (std::size_t k = 0; k < kTimeKeys.size(); ++k) set_time(time, k, values[k]);
-        const Clients clients{form, 0, values[kLone]};
-        for (std::size_t r = 0; r < rows.size(); ++r) {
-          out[r] = log_ratio(latency_of(board, workloads, clients, *rows[r]), *rows[r]->latency_s);
-        }
-      };
-      LeastSquares fit = least_squares(parameters, rows.size(), residuals);
-      if (overlap > 0) {
-        // Memory then counts only where it takes the longer: from too short a time nothing leads to it.
-        for (const double share : {0.5, 1.0, 2.0}) {
-          std::vector<Parameter> from = parameters;
-          from[kMemory].start *= share / kMemoryShare;
-          LeastSquares other = least_squares(std::move(from), rows.size(), residuals);
-          if (information(other) < information(fit)) fit = std::move(other);
-        }
-      }
-      const auto n = static_cast<double>(rows.size());
-      if (any && n * std::log(best.fit.cost / std::max(fit.cost, 1e-30)) < kBetter) continue;
-      const double lone_s = fit.estimates[kLone].value;
-      best = {std::move(fit), {form, 0, lone_s}, overlap};
-      any = true;
+/// Fits from several starts, on several threads, and how far all of them are.
+class Starts {
+ public:
+  Starts(const FitOptions& options, std::size_t expected) : options_(options), expected_(expected) {}
+
+  /// What `fit` gives from each of the first `count` starts, in their order. Empty ones where it was stopped.
+  std::vector<LeastSquares> run(std::size_t count, const std::function<LeastSquares(std::size_t)>& fit) {
+    std::vector<LeastSquares> fits(count);
+    const auto share = [&](std::size_t done) {
+      return std::min(static_cast<double>(before_ + done) / static_cast<double>(expected_), 1.0);
+    };
+    const auto tell = [&](std::size_t done) { return !options_.progress || options_.progress(share(done)); };
+    if (stopped_ || !tell(0)) {
+      stopped_ = true;
+      return fits;
     }
+    stopped_ = !run_all(
+        options_.threads, count, [&](std::size_t i) { fits[i] = fit(i); }, tell);
+    before_ += count;
+    return fits;
+  }
+  bool stopped() const noexcept { return stopped_; }
+
+ private:
+  const FitOptions& options_;
+  std::size_t expected_, before_ = 0;
+  bool stopped_ = false;
+};
+
+/// Of a time model: memory then counts only where it takes the longer, and from too short a time nothing leads to it.
+constexpr std::array kMemoryShares = {kMemoryShare, 0.5, 1.0, 2.0};
+
+TimeFit fit_time(const boards::Board& base, ClusterId cluster, const std::vector<Workload>& workloads, const Rows& rows,
+                 std::span<const Arrivals> forms, Starts& starts) {
+  const boards::TimeModel& prior = base.clusters[cluster.index()].time;
+  const std::vector<Parameter> parameters = time_parameters(base, prior, workloads, rows);
+  struct Start {
+    Arrivals form;
+    double overlap, memory_share;
+  };
+  std::vector<Start> from;
+  for (const Arrivals form : forms) {
+    for (const double overlap : {prior.overlap, prior.overlap == 0 ? 1.0 : 0.0}) {
+      for (const double share : kMemoryShares) {
+        if (overlap > 0 || share == kMemoryShare) from.push_back({form, overlap, share});
+      }
+    }
+  }
+  const bool lone = std::any_of(rows.begin(), rows.end(), [](const MeasuredRow* row) { return row->batch < 2; });
+  std::vector<LeastSquares> fits = starts.run(from.size(), [&](std::size_t i) {
+    const Start& start = from[i];
+    boards::Board board = base;
+    boards::TimeModel& time = board.clusters[cluster.index()].time;
+    time.overlap = start.overlap;
+    std::vector<Parameter> of_start = parameters;
+    of_start[kMemory].start *= start.memory_share / kMemoryShare;
+    // Behind the board's own: what a request pays that nobody waits behind.
+    of_start[kLone].held = start.form == Arrivals::kAlone || !lone;
+    return least_squares(std::move(of_start), rows.size(), [&](std::span<const double> values, std::span<double> out) {
+      for (std::size_t k = 0; k < kTimeKeys.size(); ++k) set_time(time, k, values[k]);
+      const Clients clients{start.form, 0, values[kLone]};
+      for (std::size_t r = 0; r < rows.size(); ++r) {
+        out[r] = log_ratio(latency_of(board, workloads, clients, *rows[r]), *rows[r]->latency_s);
+      }
+    });
+  });
+  TimeFit best;
+  if (starts.stopped()) return best;
+  const auto n = static_cast<double>(rows.size());
+  for (std::size_t i = 0; i < from.size();) {
+    // Of the starts of one form the best; of the forms the simpler, declared first, unless the next is much better.
+    std::size_t chosen = i, next = i + 1;
+    for (; next < from.size() && from[next].form == from[i].form && from[next].overlap == from[i].overlap; ++next) {
+      if (information(fits[next]) < information(fits[chosen])) chosen = next;
+    }
+    LeastSquares& fit = fits[chosen];
+    const bool better = i == 0 || n * std::log(best.fit.cost / std::max(fit.cost, 1e-30)) >= kBetter;
+    const Start& of = from[i];
+    i = next;
+    if (!better) continue;
+    const double lone_s = fit.estimates[kLone].value;
+    best = {std::move(fit), {of.form, 0, lone_s}, of.overlap};
   }
   return best;
 }
@@ -444,8 +490,10 @@ LeastSquares solve(const PowerProblem& problem, const boards::Board& base, std::
                        });
 }
 
+constexpr std::array kKnees = {0.05, 0.25, 0.45, 0.6, 0.7, 0.8};  // shares of the top frequency where a fit starts
+
 PowerFit fit_power(const boards::Board& base, std::vector<PowerRow> rows, std::vector<Scope> scopes,
-                   const std::vector<bool>& shapes, bool known_workload) {
+                   const std::vector<bool>& shapes, bool known_workload, Starts& starts) {
   PowerFit result{{std::move(rows), std::move(scopes), {}, {}}, {}};
   PowerProblem& problem = result.problem;
   add_rail_keys(problem, base);
@@ -458,19 +506,22 @@ PowerFit fit_power(const boards::Board& base, std::vector<PowerRow> rows, std::v
     if (key.key == "j_per_byte" && !known_workload) parameters.back().prior = 0;
   }
   if (problem.bends.empty()) {
-    result.fit = solve(problem, base, parameters);
+    result.fit = starts.run(1, [&](std::size_t) { return solve(problem, base, parameters); }).front();
     return result;
   }
   // The shape stays while others go back to their priors: it has no prior of its own, and the caller weighs all of it
   // against the board's V(f). The knee has local minima between operating points: several starts, the best at the end.
   for (const PowerProblem::Bend& one : problem.bends) parameters[one.lowest].kept = parameters[one.knee].kept = true;
-  for (const double knee : {0.05, 0.25, 0.45, 0.6, 0.7, 0.8}) {
+  const std::vector<LeastSquares> fits = starts.run(kKnees.size(), [&](std::size_t i) {
+    std::vector<Parameter> from = parameters;
     for (const PowerProblem::Bend& one : problem.bends) {
-      parameters[one.knee].start = knee;
-      parameters[one.lowest].start = share_of(0.85);
+      from[one.knee].start = kKnees[i];
+      from[one.lowest].start = share_of(0.85);
     }
-    LeastSquares fit = solve(problem, base, parameters);
-    if (result.fit.residuals == 0 || information(fit) < information(result.fit)) result.fit = std::move(fit);
+    return solve(problem, base, std::move(from));
+  });
+  for (const LeastSquares& fit : fits) {
+    if (result.fit.residuals == 0 || information(fit) < information(result.fit)) result.fit = fit;
   }
   return result;
 }
@@ -589,7 +640,7 @@ Estimate inverted(const Estimate& estimate, double most) {
   return {std::min(over(estimate.value), most), over(estimate.high), over(estimate.low), estimate.standing};
 }
 
-void fit_times(BoardFit& fit, const boards::Board& base, const MeasuredRows& data) {
+void fit_times(BoardFit& fit, const boards::Board& base, const MeasuredRows& data, Starts& starts) {
   std::vector<Rows> of_cluster(base.clusters.size());
   bool batches = false;
   std::vector<double> gaps_s;
@@ -610,7 +661,8 @@ void fit_times(BoardFit& fit, const boards::Board& base, const MeasuredRows& dat
   std::size_t rows = 0;
   for (const std::size_t c : order) {
     if (of_cluster[c].empty()) continue;
-    const TimeFit time = fit_time(base, ClusterId(c), data.workloads, of_cluster[c], forms);
+    const TimeFit time = fit_time(base, ClusterId(c), data.workloads, of_cluster[c], forms, starts);
+    if (starts.stopped()) return;
     forms = {time.clients.arrivals};
     fit.arrivals = time.clients.arrivals;
     if (c == order.front()) fit.lone_s = time.clients.lone_s;
@@ -644,7 +696,7 @@ void fit_times(BoardFit& fit, const boards::Board& base, const MeasuredRows& dat
   fit.think_s = gaps_s.empty() ? 0 : quantile_of(std::move(gaps_s), 0.5);
 }
 
-Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& options) {
+Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& options, Starts& starts) {
   const boards::Board base = fit.board;  // with the fitted times and the measured voltages
   std::vector<PowerRow> rows;
   std::vector<Scope> scopes;
@@ -675,12 +727,14 @@ Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& opt
     shapes[c] = !options.keep_voltages && !has_voltage[c] && opps[c].size() >= kVoltageFreqs;
     any_shape = any_shape || shapes[c];
   }
-  PowerFit power = fit_power(base, rows, scopes, std::vector<bool>(base.clusters.size(), false), fit.known_workload);
+  PowerFit power =
+      fit_power(base, rows, scopes, std::vector<bool>(base.clusters.size(), false), fit.known_workload, starts);
   if (any_shape) {
-    PowerFit bent = fit_power(base, rows, scopes, shapes, fit.known_workload);
+    PowerFit bent = fit_power(base, rows, scopes, shapes, fit.known_workload, starts);
     // Akaike and Bayes agree on less; 10 is "very strong".
-    if (information(bent.fit) < information(power.fit) - 10) power = std::move(bent);
+    if (!starts.stopped() && information(bent.fit) < information(power.fit) - 10) power = std::move(bent);
   }
+  if (starts.stopped()) return {};
   std::vector<double> values;
   for (const Estimate& estimate : power.fit.estimates) values.push_back(estimate.value);
   power.problem.apply(fit.board, values);
@@ -737,6 +791,23 @@ double BoardFit::power_w(const MeasuredRow& row) const {
                   power_row(board, workloads, {arrivals, think_s, lone_s}, row));
 }
 
+namespace {
+
+/// How many fits a board's rows take, at most: what progress is measured in.
+std::size_t expected_starts(const boards::Board& base, const MeasuredRows& data) {
+  std::set<std::size_t> clusters;
+  bool batches = false, powers = false;
+  for (const MeasuredRow& row : data.rows) {
+    if (row.latency_s) clusters.insert(base.mappings[row.mapping.index()].cluster.index());
+    batches = batches || (row.latency_s && row.batch >= 2);
+    powers = powers || row.power_w;
+  }
+  const std::size_t per_form = kMemoryShares.size() + 1;
+  return per_form * (clusters.size() + (batches ? 1 : 0)) + (powers ? 1 + kKnees.size() : 0);
+}
+
+}  // namespace
+
 Result<BoardFit> fit_board(const boards::Board& base, const MeasuredRows& rows, const FitOptions& options) {
   const auto fails = [](const std::string& what, const MeasuredRows& given) {
     return fail(ErrorKind::kUsage, "too few rows: " + what, given.rows.empty() ? "--data" : given.rows.front().place,
@@ -758,8 +829,10 @@ Result<BoardFit> fit_board(const boards::Board& base, const MeasuredRows& rows, 
   fit.workloads = rows.workloads;
   for (FittedKey& key : take_voltages(fit.board, rows)) fit.keys.push_back(std::move(key));
   const boards::Board with_voltages = fit.board;
-  fit_times(fit, with_voltages, rows);
-  REINS_TRY(fit_powers(fit, rows, options));
+  Starts starts(options, expected_starts(base, rows));
+  fit_times(fit, with_voltages, rows, starts);
+  REINS_TRY(fit_powers(fit, rows, options, starts));
+  if (starts.stopped()) return fail(ErrorKind::kGone, "the fit was stopped; nothing is written", "board fit");
   REINS_TRY(fit_heat(fit, rows));
   const bool any = std::any_of(fit.keys.begin(), fit.keys.end(),
                                [](const FittedKey& key) { return key.estimate.standing != Standing::kPrior; });

@@ -1,6 +1,7 @@
 // evaluation/board_fit.hpp: fits the constants of a board file to measured rows, through the board's own physics.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ enum class Arrivals : std::uint8_t {
 
 struct FitOptions {
   bool keep_voltages = false;  ///< else a shape of V(f) is fitted where rows give power at five frequencies, no voltage
+  unsigned threads = 1;        ///< does not change a figure
+  std::function<bool(double)> progress = {};  ///< hears the share that is done, about; false: stop
 };
 
 /// One key of the board file.
@@ -51,7 +54,7 @@ struct BoardFit {
 /// Fits `base` to rows. Time constants are fitted per cluster (relative residuals of the latency), then those of power
 /// for all clusters and rails together (relative residuals), then heat (rows with time, temperature and heat or power).
 /// What the rows cannot identify stays as `base` has it. Errors: usage (rows that identify nothing: too few; a
-/// cluster without frequencies).
+/// cluster without frequencies), gone (stopped by `progress`). Deterministic: threads do not change a figure.
 Result<BoardFit> fit_board(const boards::Board& base, const MeasuredRows& rows, const FitOptions& options);
 
 }  // namespace reins::evaluation

@@ -1,14 +1,12 @@
 #include "evaluation/comparison.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <mutex>
-#include <thread>
 
 #include "core/csv.hpp"
 #include "core/stats.hpp"
 #include "evaluation/oracle.hpp"
+#include "evaluation/workers.hpp"
 #include "policies/baselines.hpp"
 
 namespace reins::evaluation {
@@ -235,27 +233,17 @@ Result<std::vector<CellResult>> compare(const env::World& world, std::vector<Cel
     for (std::size_t t = 0; t < cells[c].traces.size(); ++t) jobs.push_back({c, t});
   }
   const double energy_ref_j = control::ObservationBuilder(*world.board, *world.space, *world.profile).energy_ref_j();
-  std::atomic<std::size_t> next{0};
-  std::atomic<std::size_t> done{0};
-  std::atomic<bool> stopped{false};
-  std::mutex progress_mutex;
-  auto work = [&] {
-    for (std::size_t j = next++; j < jobs.size() && !stopped; j = next++) {
-      const Job& job = jobs[j];
-      const Cell& cell = cells[job.cell];
-      runs[job.cell][job.trace] = run_trace(world, cell.traces[job.trace], cell.seeds[job.trace], contenders, config);
-      const std::size_t so_far = ++done;
-      if (config.progress) {
-        const std::lock_guard<std::mutex> lock(progress_mutex);
-        if (!config.progress(static_cast<double>(so_far) / static_cast<double>(jobs.size()))) stopped = true;
-      }
-    }
-  };
-  std::vector<std::thread> threads;
-  for (unsigned t = 1; t < std::max(1U, config.threads); ++t) threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
-  if (stopped) return fail(ErrorKind::kGone, "the comparison was stopped", "eval");
+  const bool all = run_all(
+      config.threads, jobs.size(),
+      [&](std::size_t j) {
+        const Job& job = jobs[j];
+        const Cell& cell = cells[job.cell];
+        runs[job.cell][job.trace] = run_trace(world, cell.traces[job.trace], cell.seeds[job.trace], contenders, config);
+      },
+      [&](std::size_t done) {
+        return !config.progress || config.progress(static_cast<double>(done) / static_cast<double>(jobs.size()));
+      });
+  if (!all) return fail(ErrorKind::kGone, "the comparison was stopped", "eval");
 
   std::vector<CellResult> results;
   for (std::size_t c = 0; c < cells.size(); ++c) {

@@ -11,6 +11,7 @@
 #include "core/file.hpp"
 #include "tests/apps/run_command.hpp"
 #include "tests/support/matchers.hpp"
+#include "tests/support/sanitized.hpp"
 
 namespace reins::apps {
 namespace {
@@ -128,11 +129,8 @@ TEST_F(BoardFitCommand, AProfileBringsAWrongBoardFileToTheBoardThatWasProfiled) 
   const std::map<std::string, double> wrong = {{"macs_per_cycle", 0.6},          {"call_cycles", 1.5},
                                                {"core_w_per_mhz_v2", 1.6},       {"leak_w", 0.6},
                                                {"idle_clock_w_per_mhz_v2", 0.5}, {"constant_w", 0.7}};
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)  // a minute a board there, and no new code
-  const std::vector<std::string> boards = {"odroid-xu3"};
-#else
-  const std::vector<std::string> boards = {"odroid-xu3", "jetson-nano"};
-#endif
+  std::vector<std::string> boards = {"odroid-xu3", "jetson-nano"};
+  if (testing::kSanitized) boards.resize(1);
   for (const std::string& board : boards) {
     SCOPED_TRACE(board);
     const auto profiled = [&](const std::string& of, const std::string& out, const std::string& seed) {
