@@ -5,6 +5,7 @@
   bench/measured_rows.py nano-rails Profiling.csv      the Nano's of these, of the input rail; and the reported powers of
                                                        the network below, of the GPU's own
   bench/measured_rows.py xu3-power LOG...              A15 rail: idle and busy, by volts; temperature, time, heat
+  bench/measured_rows.py xu3-steady LOG...             the same without time and heat: those logs had the fan off
   bench/measured_rows.py xu3-voltage VF_Rel...         voltages at every operating point
   bench/measured_rows.py parsec DATA                   Nano, CPU rail: one A57 busy
   bench/measured_rows.py unbent BOARD.toml             not rows: the board file with its GPU's V(f) a straight line, so that a
@@ -53,7 +54,7 @@ def nano_rails(args):
         print(f"{mapping},{RAIL[mapping]},{mhz * 1e6:.0f},,1,,,{mw},,,,")
 
 
-def xu3_power(args):
+def xu3_power(args, heat=True):
     """The A15 ran at 1000 and 2000 MHz only: the voltage says at which. Samples where its load or voltage changes are of
     two states at once and are left out; the A7 stayed at 200 MHz."""
     print("mapping,rail,freq_mhz,busy_cores,power_w,voltage_v,temperature_c,time_s,heat_w")
@@ -77,10 +78,14 @@ def xu3_power(args):
             print(f"a15x1,a15,{mhz},{busy:.3f},{now['w_big']},{volts[1]},{hot},,")
             if now["w_little"] > 0 and sum(now[f"usage_c{c}"] for c in range(4)) < 0.5:
                 print(f"a7x1,a7,200,0,{now['w_little']},,{hot},,")
-        for now in samples:
-            heat = now["w_big"] + now["w_little"] + now["w_gpu"] + now["w_mem"]
+        for now in samples if heat else []:
+            watts = now["w_big"] + now["w_little"] + now["w_gpu"] + now["w_mem"]
             hot = max(now[f"temp{c}"] for c in range(4, 8))
-            print(f"a15x1,a15,1000,,,,{hot},{now['time'] - begin:.2f},{heat:.4f}")
+            print(f"a15x1,a15,1000,,,,{hot},{now['time'] - begin:.2f},{watts:.4f}")
+
+
+def xu3_steady(args):
+    xu3_power(args, heat=False)
 
 
 def xu3_voltage(args):
@@ -126,7 +131,7 @@ def unbent(args):
         print(line, end="")
 
 
-KINDS = {"unbent": (unbent, 1), "loudva": (loudva, 2), "nano-rails": (nano_rails, 1), "xu3-power": (xu3_power, 1), "xu3-voltage": (xu3_voltage, 1), "parsec": (parsec, 1),
+KINDS = {"unbent": (unbent, 1), "loudva": (loudva, 2), "nano-rails": (nano_rails, 1), "xu3-power": (xu3_power, 1), "xu3-steady": (xu3_steady, 1), "xu3-voltage": (xu3_voltage, 1), "parsec": (parsec, 1),
          "alexnet": (alexnet, 1)}
 
 if __name__ == "__main__":
