@@ -76,12 +76,12 @@ std::string number(double value) {
 
 std::string percent(double share) { return evaluation::fixed(100 * share, 1) + " %"; }
 
-const char* name_of(Standing standing) {
-  switch (standing) {
+std::string standing_of(const evaluation::Estimate& estimate) {
+  switch (estimate.standing) {
     case Standing::kFitted:
       return "fitted";
     case Standing::kAtBound:
-      return "fitted, may be 0";
+      return "fitted, may be " + number(estimate.low);
     case Standing::kPrior:
       return "PRIOR KEPT";
   }
@@ -117,7 +117,7 @@ void print_keys(const evaluation::BoardFit& fit) {
     table.add({"  " + shown_key(key) + (key.numbers.empty() ? "" : " (lowest)"), number(key.prior),
                number(key.estimate.value), prior ? "-" : number(key.estimate.low),
                prior ? "-" : number(key.estimate.high),
-               name_of(key.estimate.standing) + (key.note.empty() ? "" : "; " + key.note)});
+               standing_of(key.estimate) + (key.note.empty() ? "" : "; " + key.note)});
   }
   std::printf("%s", table.text().c_str());
 }
@@ -174,6 +174,7 @@ json optimum_json(const boards::Board& board, const evaluation::Optimum& optimum
                       {"measured_khz", group.measured_khz},
                       {"regret", group.regret},
                       {"free_curve_regret", group.free_regret}});
+    if (group.rail) groups.back()["rail"] = board.rails[*group.rail].name;
   }
   return {{"fitted", one(optimum.fitted)}, {"free_curve", one(optimum.free_curve)}, {"groups", groups}};
 }
@@ -202,7 +203,7 @@ Status fit(const FitCommand& options, const std::string& command_line) {
   REINS_ASSIGN(const evaluation::MeasuredRows rows, evaluation::read_rows(table, base, row_choice));
   REINS_ASSIGN(const evaluation::Split split, evaluation::hold_out(base, rows, options.hold_out));
   REINS_TRY(check_output(options.out));
-  REINS_TRY(check_output(options.json.file));
+  REINS_TRY(check_output(options.json));
   evaluation::FitOptions how;
   how.keep_voltages = options.keep_voltages;
   how.threads = std::max(1U, std::thread::hardware_concurrency());
@@ -253,7 +254,8 @@ Status fit(const FitCommand& options, const std::string& command_line) {
     std::printf("\n");
     print_keys(fitted);
     std::printf(
-        "Intervals take the residuals for independent noise (sigma: latency %.2g %%, power %.2g %%%s).\n",
+        "Intervals take residuals for independent noise and kept priors for exact (sigma: latency %.2g %%, power %.2g "
+        "%%%s).\n",
         100 * fitted.latency_sigma, 100 * fitted.power_sigma,
         fitted.temperature_sigma_c > 0 ? (", temperature " + number(fitted.temperature_sigma_c) + " C").c_str() : "");
     print_errors("Error of the fitted rows", in_fit);

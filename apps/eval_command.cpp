@@ -234,7 +234,7 @@ Status eval(const EvalOptions& options) {
     }
   }
   REINS_TRY(check_output(options.report));
-  REINS_TRY(check_output(options.json.file));
+  REINS_TRY(check_output(options.json));
   REINS_ASSIGN(const auto bench, make_workbench(options.workbench));
   const env::World world = bench->world();
   evaluation::CompareConfig config;

@@ -135,7 +135,7 @@ struct EvalOptions {
 
 Status eval(const EvalOptions& options) {
   REINS_TRY(check_output(options.record));
-  REINS_TRY(check_output(options.json.file));
+  REINS_TRY(check_output(options.json));
   const fs::path path = network_of(options.network);
   REINS_ASSIGN(const auto engine, inference::open_engine(path, {.backend = options.engine}));
   const int cores = inference::allowed_cpus();
@@ -359,7 +359,7 @@ Status compare(const CompareOptions& options) {
   training::NetCompareConfig config;
   REINS_ASSIGN(config.training, training_config(options.training));
   REINS_ASSIGN(config.rows, training::parse_net_rows(options.only));
-  REINS_TRY(check_output(options.training.json.file));
+  REINS_TRY(check_output(options.training.json));
   Result<training::NetComparison> result = fail(ErrorKind::kInternal, "not run");
   {
     Progress progress("net compare");

@@ -66,7 +66,7 @@ Result<Profiled> measure(const ProfileOptions& options, const inference::Network
 
 Status profile(const ProfileOptions& options) {
   REINS_TRY(check_output(options.out));
-  REINS_TRY(check_output(options.json.file));
+  REINS_TRY(check_output(options.json));
   const bool live = options.live.on(options.board);
   REINS_ASSIGN(const inference::NetworkFacts facts, read_facts(network_of(options.network)));
   REINS_ASSIGN(Profiled profiled, live ? measure(options, facts) : emulate(options, facts));

@@ -175,7 +175,7 @@ Status serve(const ServeOptions& options) {
                 options.make_keys.c_str());
     return {};
   }
-  REINS_TRY(check_output(options.json.file));
+  REINS_TRY(check_output(options.json));
   if (options.policy.empty()) return fail(ErrorKind::kUsage, "is needed", "--policy", "a policy file, or 'pareto'");
   const bool live = options.live.on(options.workbench.board);
   if (live && options.workbench.profile.empty()) {

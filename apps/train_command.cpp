@@ -92,7 +92,7 @@ Status train(const TrainOptions& options) {
   }
   REINS_TRY(check_folder(options.out, options.resume));
   REINS_TRY(check_output(fs::path(options.out) / "log.csv"));
-  REINS_TRY(check_output(options.json.file));
+  REINS_TRY(check_output(options.json));
   REINS_ASSIGN(training::ControllerConfig config, config_of(options));
   // Live: the environment runs the real engine at every step.
   const MonotonicClock clock;
@@ -204,7 +204,7 @@ Status freeze(const FreezeOptions& options) {
   }
   REINS_TRY(check_output(options.out));
   REINS_TRY(check_output(options.header));
-  REINS_TRY(check_output(options.json.file));
+  REINS_TRY(check_output(options.json));
   REINS_ASSIGN(const policies::PolicyFile file, training::freeze(options.run, {}, options.w_miss));
   REINS_TRY(policies::write_policy(file, options.out));
   if (!options.header.empty()) REINS_TRY(write_file_atomic(options.header, policies::c_header(file)));

@@ -100,7 +100,13 @@ Result<inference::NetworkFacts> read_facts(const fs::path& network) {
   return file.network().facts;
 }
 
-Status check_output(const fs::path& file) { return file.empty() ? Status{} : check_writable(file); }
+Status check_output(const fs::path& file) {
+  if (file == "-")
+    return fail(ErrorKind::kUsage, "'-' names no file", "command line", "/dev/stdout is standard output, ./- a file");
+  return file.empty() ? Status{} : check_writable(file);
+}
+
+Status check_output(const JsonOption& json) { return json.to_stdout() ? Status{} : check_output(fs::path(json.file)); }
 
 void add_board_option(CLI::App& command, std::string& board, HostBoard host) {
   const bool offered = host == HostBoard::kOffered;
@@ -160,14 +166,16 @@ Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOpt
 
 Status JsonOption::write(const std::string& text) const {
   if (!wanted()) return {};
-  if (!file.empty()) return write_file_atomic(file, text);
+  if (!to_stdout()) return write_file_atomic(file, text);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return {};
 }
 
 void add_json_option(CLI::App& command, JsonOption& json) {
   json.option =
-      command.add_option("--json", json.file, "write JSON to FILE, or to standard output in place of the text")
+      command
+          .add_option("--json", json.file,
+                      "write JSON to FILE, or (without one, or with -) to standard output in place of the text")
           ->expected(0, 1)
           ->type_name("[FILE]");
 }

@@ -72,16 +72,18 @@ Result<std::unique_ptr<evaluation::Workbench>> make_workbench(const WorkbenchOpt
 /// --network, else the shipped one.
 std::filesystem::path network_of(const std::string& option);
 
-/// `--json [FILE]`: to the file, or to standard output without one.
+/// `--json [FILE]`: to the file, or to standard output without one or with "-".
 struct JsonOption {
   CLI::Option* option = nullptr;
   std::string file;
   bool wanted() const { return option != nullptr && option->count() > 0; }
-  bool to_stdout() const { return wanted() && file.empty(); }
+  bool to_stdout() const { return wanted() && (file.empty() || file == "-"); }
   /// Writes where it was asked to.
   Status write(const std::string& text) const;
 };
 void add_json_option(CLI::App& command, JsonOption& json);
+/// As for the file that it names, if any.
+Status check_output(const JsonOption& json);
 
 /// Parses and runs; prints errors of the command line as one line, and the help where a command is wanted and nothing
 /// was written. The exit code.

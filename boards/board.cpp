@@ -257,10 +257,38 @@ Status read_thermal(const TomlTable& table, Board& board) {
 
 }  // namespace
 
+std::string substance_of(std::string_view toml) {
+  std::string text;
+  while (!toml.empty()) {
+    const std::size_t end = std::min(toml.find('\n'), toml.size());
+    const std::string_view line = toml.substr(0, end);
+    toml.remove_prefix(std::min(end + 1, toml.size()));
+    std::string kept;
+    char quote = 0;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      const char c = line[i];
+      if (quote == 0 && c == '#') break;
+      if (quote == 0 && (c == ' ' || c == '\t' || c == '\r')) continue;
+      kept += c;
+      if (quote == '"' && c == '\\' && i + 1 < line.size()) {
+        kept += line[++i];
+      } else if (c == quote) {
+        quote = 0;
+      } else if (quote == 0 && (c == '"' || c == '\'')) {
+        quote = c;
+      }
+    }
+    const bool for_people =
+        kept.starts_with("title=") || kept.starts_with("notes=") || kept.starts_with("provisional=");
+    if (!kept.empty() && !for_people) text += kept + "\n";
+  }
+  return text;
+}
+
 Result<Board> parse_board(std::string_view toml, std::string_view where) {
   REINS_ASSIGN(const TomlTable table, TomlTable::parse(toml, where));
   Board board;
-  board.fingerprint = fingerprint(toml);
+  board.fingerprint = fingerprint(substance_of(toml));
   REINS_ASSIGN(const std::int64_t schema, table.integer("schema", 1, 1 << 20));
   if (schema != kSchema) {
     return fail(ErrorKind::kMismatch,

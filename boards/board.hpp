@@ -92,7 +92,7 @@ struct Rail {
   double constant_w = 0;  ///< drawn whatever happens
   double j_per_byte = 0;  ///< memory traffic of inferences, charged to this rail
   double upstream_w_per_w =
-      1;               ///< what a rail that contains this one draws for each of its watts: converter and company
+      1;               ///< what a rail that contains this one draws for each of its watts, converters' losses included
   std::string sensor;  ///< sysfs path or driver:address, see sensors/; may be empty
   double sensor_period_s = 0;  ///< how often the sensor speaks; it averages over that time. 0: no sensor
   double sensor_quantum_w = 0;
@@ -118,7 +118,7 @@ struct Board {
   int schema = 1;
   std::string name;
   std::string title;
-  std::string fingerprint;   ///< of the file's bytes
+  std::string fingerprint;   ///< of the file's substance_of()
   bool provisional = false;  ///< some numbers are assumed; `notes` says which
   std::string notes;
   std::vector<Cluster> clusters;
@@ -137,6 +137,10 @@ struct Board {
 /// Reads and validates a board file. Errors carry file and line.
 Result<Board> load_board(const std::filesystem::path& path);
 Result<Board> parse_board(std::string_view toml, std::string_view where);
+
+/// What profiles and policies depend on of a board file: its keys and values. Comments, blank space and what is for
+/// people alone (title, notes, provisional) may change without making it another board.
+std::string substance_of(std::string_view toml);
 
 /// Names of the board files in `folder`, sorted; empty where the folder cannot be read.
 std::vector<std::string> board_names(const std::filesystem::path& folder);

@@ -59,7 +59,7 @@ double cluster_power_at_w(const Cluster& cluster, const OperatingPoint& point, d
   const double clock_w = cluster.power.idle_clock_w_per_mhz_v2 * mhz_v2;
   const double leak_w = leakage_w(cluster.power, point.voltage_v, temperature_c);
   if (busy_cores > 0) return cluster.power.core_w_per_mhz_v2 * mhz_v2 * busy_cores + clock_w + leak_w;
-  const IdleState& state = cluster.idle[std::min(idle_state, cluster.idle.size() - 1)];
+  const IdleState& state = cluster.idle[std::min(idle_state, deepest_idle_state(cluster))];
   return clock_w * state.clock_fraction + leak_w * state.leakage_fraction;
 }
 
@@ -75,6 +75,8 @@ std::size_t idle_state_after(const Cluster& cluster, double idle_s) noexcept {
   }
   return state;
 }
+
+std::size_t deepest_idle_state(const Cluster& cluster) noexcept { return cluster.idle.size() - 1; }
 
 double deepest_idle_s(const Board& board) noexcept {
   double deepest_s = 0;

@@ -38,6 +38,9 @@ double cluster_power_w(const Cluster& cluster, OppId opp, double busy_cores, std
 /// The idle state a cluster is in after `idle_s` seconds idle (the deepest whose residency has passed).
 std::size_t idle_state_after(const Cluster& cluster, double idle_s) noexcept;
 
+/// The state of a cluster that nobody wakes.
+std::size_t deepest_idle_state(const Cluster& cluster) noexcept;
+
 /// How long all clusters must have been idle for each to be in its deepest state, seconds.
 double deepest_idle_s(const Board& board) noexcept;
 

@@ -154,8 +154,17 @@ void ControlLoop::push(InferReply reply) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (in_system_ > 0) --in_system_;
     replies_.push_back(std::move(reply));
+    count();
   }
   wake_reader();
+}
+
+void ControlLoop::count() {
+  const Counters& counters = runtime_.counters();
+  metrics_.offered = counters.offered + refused_;
+  metrics_.served = counters.served;
+  metrics_.missed = counters.missed + refused_;
+  metrics_.rejected = counters.rejected + refused_;
 }
 
 void ControlLoop::publish() {
@@ -168,10 +177,7 @@ void ControlLoop::publish() {
   PlantReport plant = setup_.plant->report();
   switch_rate_.sample(now_s, counters.switches);
   const std::lock_guard<std::mutex> lock(mutex_);
-  metrics_.offered = counters.offered + refused_;
-  metrics_.served = counters.served;
-  metrics_.missed = counters.missed + refused_;
-  metrics_.rejected = counters.rejected + refused_;
+  count();
   metrics_.switches = counters.switches;
   metrics_.switches_per_s = switch_rate_.per_s();
   metrics_.shield_interventions = counters.shield_interventions;

@@ -62,6 +62,7 @@ class ControlLoop final : public Driver {
   std::deque<Job>::iterator job_of(const Request& request);
   void push(InferReply reply);
   void wake_reader();
+  void count();  ///< what replies are counted by: never behind the replies themselves. With the mutex held
   void publish();
   void keep(const Status& status);
 

@@ -323,7 +323,8 @@ double EmulatedBoard::power_if_w(MappingId mapping, OppId opp, std::optional<Lev
     const double cores = cluster.kind == boards::UnitKind::kCpu ? static_cast<double>(cluster.cpus.size()) : 1.0;
     double busy_cores = conditions_.others_util[c] * cores;
     if (used && level.has_value()) busy_cores = std::min(cores, busy_cores + board_->mappings[mapping.index()].cores);
-    const std::size_t idle_state = used ? boards::idle_state_after(cluster, idle_s) : cluster.idle.size() - 1;
+    const std::size_t idle_state =
+        used ? boards::idle_state_after(cluster, idle_s) : boards::deepest_idle_state(cluster);
     power_w += clusters_[c].accounted_w_per_w *
                boards::cluster_power_w(cluster, used ? opp : OppId(0), busy_cores, idle_state, temperature_c_);
   }

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <mutex>
 #include <set>
 
 #include "boards/physics.hpp"
@@ -17,7 +19,8 @@ namespace {
 using Rows = std::vector<const MeasuredRow*>;
 
 constexpr double kBetter = 6;             // by which 2 log-likelihood must rise to leave the simpler form
-constexpr std::size_t kVoltageFreqs = 5;  // that a shape of V(f) takes
+constexpr std::size_t kVoltageFreqs = 4;  // that a shape of V(f) takes
+constexpr std::size_t kVoltageRows = 16;  // where they are no more
 constexpr double kMemoryShare = 0.1;      // of the time, where a fit starts
 constexpr const char* kUpstream = "upstream_w_per_w";
 
@@ -128,33 +131,45 @@ std::vector<Parameter> time_parameters(const boards::Board& base, const boards::
   return parameters;
 }
 
-/// Fits from several starts, on several threads, and how far all of them are.
+/// Fits from several starts, on several threads, and how far all of them are. What runs long calls beat().
 class Starts {
  public:
   Starts(const FitOptions& options, std::size_t expected) : options_(options), expected_(expected) {}
 
-  /// What `fit` gives from each of the first `count` starts, in their order. Empty ones where it was stopped.
+  /// What `fit` gives from each of the first `count` starts, in their order. Of no use once it was stopped.
   std::vector<LeastSquares> run(std::size_t count, const std::function<LeastSquares(std::size_t)>& fit) {
     std::vector<LeastSquares> fits(count);
-    const auto share = [&](std::size_t done) {
-      return std::min(static_cast<double>(before_ + done) / static_cast<double>(expected_), 1.0);
-    };
-    const auto tell = [&](std::size_t done) { return !options_.progress || options_.progress(share(done)); };
-    if (stopped_ || !tell(0)) {
-      stopped_ = true;
-      return fits;
-    }
-    stopped_ = !run_all(
-        options_.threads, count, [&](std::size_t i) { fits[i] = fit(i); }, tell);
-    before_ += count;
+    const bool all = run_all(
+        options_.threads, count, [&](std::size_t i) { fits[i] = fit(i); },
+        [&](std::size_t) {
+          ++done_;
+          return tell();
+        });
+    if (!all) stopped_ = true;
     return fits;
+  }
+
+  /// Called from a residual function: so often that a stop is heard soon, and asked so seldom that it costs nothing.
+  /// False: the result is wanted no more.
+  bool beat() {
+    constexpr std::size_t kEach = 256;
+    if (++beats_ % kEach == 0 && !tell()) stopped_ = true;
+    return !stopped_;
   }
   bool stopped() const noexcept { return stopped_; }
 
  private:
+  bool tell() {
+    if (!options_.progress || stopped_) return !stopped_;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return options_.progress(std::min(static_cast<double>(done_) / static_cast<double>(expected_), 1.0));
+  }
+
   const FitOptions& options_;
-  std::size_t expected_, before_ = 0;
-  bool stopped_ = false;
+  const std::size_t expected_;
+  std::mutex mutex_;
+  std::atomic<std::size_t> done_{0}, beats_{0};
+  std::atomic<bool> stopped_{false};
 };
 
 /// Of a time model: memory then counts only where it takes the longer, and from too short a time nothing leads to it.
@@ -187,6 +202,7 @@ TimeFit fit_time(const boards::Board& base, ClusterId cluster, const std::vector
     // Behind the board's own: what a request pays that nobody waits behind.
     of_start[kLone].held = start.form == Arrivals::kAlone || !lone;
     return least_squares(std::move(of_start), rows.size(), [&](std::span<const double> values, std::span<double> out) {
+      if (!starts.beat()) return std::fill(out.begin(), out.end(), 0.0);
       for (std::size_t k = 0; k < kTimeKeys.size(); ++k) set_time(time, k, values[k]);
       const Clients clients{start.form, 0, values[kLone]};
       for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -282,10 +298,8 @@ PowerRow power_row(const boards::Board& board, const std::vector<Workload>& work
   return out;
 }
 
-/// The state of a cluster that nobody wakes. A row that is idle, and all clusters but a row's own, are in it: what was
-/// measured was a settled board.
-std::size_t deepest(const boards::Cluster& cluster) { return cluster.idle.size() - 1; }
-
+/// A row that is idle, and all clusters but a row's own, are in their deepest idle state: what was measured was a
+/// settled board.
 double power_of(const boards::Board& board, const Scope& scope, const PowerRow& at) {
   const MeasuredRow& row = *at.row;
   const ClusterId active = board.mappings[row.mapping.index()].cluster;
@@ -301,16 +315,22 @@ double power_of(const boards::Board& board, const Scope& scope, const PowerRow& 
     if (w_per_w == 0) continue;
     const double temperature_c = at.own_temperature ? at.temperature_c : cluster.power.leak_ref_c;
     if (c != active.index()) {
-      rest_w += w_per_w * boards::cluster_power_at_w(cluster, cluster.opps.front(), 0, deepest(cluster), temperature_c);
+      rest_w += w_per_w * boards::cluster_power_at_w(cluster, cluster.opps.front(), 0,
+                                                     boards::deepest_idle_state(cluster), temperature_c);
       continue;
     }
     boards::OperatingPoint point = cluster.opps[row.opp.index()];
     if (row.voltage_v) point.voltage_v = *row.voltage_v;
-    busy_w = w_per_w * boards::cluster_power_at_w(cluster, point, at.busy_cores, deepest(cluster), temperature_c);
+    busy_w = w_per_w * boards::cluster_power_at_w(cluster, point, at.busy_cores, boards::deepest_idle_state(cluster),
+                                                  temperature_c);
     const std::size_t between = boards::idle_state_after(cluster, at.gap_s);
     if (at.duty < 1) idle_w = w_per_w * boards::cluster_power_at_w(cluster, point, 0, between, temperature_c);
   }
   return rest_w + at.duty * (busy_w + per_byte * at.bytes_per_s) + (1 - at.duty) * idle_w;
+}
+
+bool takes_shape(std::size_t freqs, std::size_t rows) noexcept {
+  return freqs > kVoltageFreqs || (freqs == kVoltageFreqs && rows >= kVoltageRows);
 }
 
 /// V(f) as a level part up to a knee and a straight line from there to the top, whose voltage no power can tell.
@@ -338,7 +358,6 @@ void bend(boards::Cluster& cluster, double top_v, const VoltageShape& shape) {
 struct PowerKey {
   std::string table, key;
   Parameter parameter;
-  double most = std::numeric_limits<double>::infinity();  ///< the file's bound
   std::function<void(boards::Board&, double)> set;
 };
 
@@ -354,7 +373,7 @@ struct PowerProblem {
 
   void apply(boards::Board& board, std::span<const double> values) const {
     for (std::size_t k = 0; k < keys.size(); ++k) {
-      if (keys[k].set) keys[k].set(board, std::min(values[k], keys[k].most));
+      if (keys[k].set) keys[k].set(board, values[k]);
     }
     for (const Bend& one : bends) {
       bend(board.clusters[one.cluster], one.top_v, {lowest_of(values[one.lowest]), values[one.knee]});
@@ -384,20 +403,22 @@ void add_cluster_keys(PowerProblem& problem, const boards::Board& base, std::siz
   const double mhz_v2 = std::max(static_cast<double>(top.freq_khz), 1.0) * 1e-3 * top.voltage_v * top.voltage_v;
   const std::string table = "cluster " + cluster.name + " power";
   const auto add = [&](const char* key, double boards::PowerModel::*field, double start, double most, bool held) {
-    problem.keys.push_back(
-        {table,
-         key,
-         {key, Domain::kPositive, prior.*field, start, start, held},
-         most,
-         [c, field](boards::Board& board, double value) { board.clusters[c].power.*field = value; }});
+    Parameter parameter{key, Domain::kPositive, prior.*field, start, start, held};
+    parameter.most = most;  // the file's bound
+    problem.keys.push_back({table, key, std::move(parameter), [c, field](boards::Board& board, double value) {
+                              board.clusters[c].power.*field = value;
+                            }});
   };
   const double range_w = std::max(most_w - least_w, 0.05 * most_w);
   add("core_w_per_mhz_v2", &boards::PowerModel::core_w_per_mhz_v2, 0.5 * range_w / mhz_v2, 1, !busy);
-  add("idle_clock_w_per_mhz_v2", &boards::PowerModel::idle_clock_w_per_mhz_v2, 0.1 * range_w / mhz_v2, 1, !idle);
+  // Without an idle row it cannot be told from the core's; its prior stands, unless that alone is more than was
+  // measured.
+  add("idle_clock_w_per_mhz_v2", &boards::PowerModel::idle_clock_w_per_mhz_v2, 0.1 * range_w / mhz_v2, 1,
+      !idle && !busy);
   if (shape) {
     const double share = share_of(cluster.opps.front().voltage_v / cluster.opps.back().voltage_v);
-    PowerKey low{"cluster " + cluster.name, "voltage_v", {"lowest", Domain::kFraction, share, share, 0.2}, 1, {}};
-    PowerKey knee{"cluster " + cluster.name, "knee", {"knee", Domain::kFraction, 0, 0.5, 0.5}, 1, {}};
+    PowerKey low{"cluster " + cluster.name, "voltage_v", {"lowest", Domain::kFraction, share, share, 0.2}, {}};
+    PowerKey knee{"cluster " + cluster.name, "knee", {"knee", Domain::kFraction, 0, 0.5, 0.5}, {}};
     problem.bends.push_back({c, problem.keys.size(), problem.keys.size() + 1, cluster.opps.back().voltage_v});
     problem.keys.push_back(std::move(low));
     problem.keys.push_back(std::move(knee));
@@ -409,7 +430,7 @@ void add_cluster_keys(PowerProblem& problem, const boards::Board& base, std::siz
   add("leak_voltage_exponent", &boards::PowerModel::leak_voltage_exponent, 2, 12, most_v - least_v < 0.05);
 }
 
-void add_rail_keys(PowerProblem& problem, const boards::Board& base) {
+void add_rail_keys(PowerProblem& problem, const boards::Board& base, bool known_workload) {
   std::set<std::pair<std::size_t, bool>> done;
   for (std::size_t s = 0; s < problem.scopes.size(); ++s) {
     const Scope& scope = problem.scopes[s];
@@ -420,22 +441,20 @@ void add_rail_keys(PowerProblem& problem, const boards::Board& base) {
       least_w = std::min(least_w, *at.row->power_w);
       if (at.bytes_per_s > 0) bytes_per_s.push_back(at.bytes_per_s), power_w.push_back(*at.row->power_w);
     }
+    const auto add = [&](const char* key, double boards::Rail::*field, std::size_t i, double start, double scale,
+                         double most) {
+      Parameter parameter{key, Domain::kPositive, base.rails[i].*field, start, scale};
+      parameter.most = most;  // the file's bound
+      problem.keys.push_back({"rail " + base.rails[i].name, key, std::move(parameter),
+                              [i, field](boards::Board& board, double value) { board.rails[i].*field = value; }});
+    };
     if (done.emplace(scope.constant, false).second) {
-      const std::size_t i = scope.constant;
-      problem.keys.push_back({"rail " + base.rails[i].name,
-                              "constant_w",
-                              {"constant_w", Domain::kPositive, base.rails[i].constant_w, 0.5 * least_w, 0.2 * least_w},
-                              1000,
-                              [i](boards::Board& board, double value) { board.rails[i].constant_w = value; }});
+      add("constant_w", &boards::Rail::constant_w, scope.constant, 0.5 * least_w, 0.2 * least_w, 1000);
     }
     if (!bytes_per_s.empty() && done.emplace(scope.per_byte, true).second) {
-      const std::size_t i = scope.per_byte;
       const double start = 0.05 * quantile_of(power_w, 0.5) / quantile_of(bytes_per_s, 0.5);
-      problem.keys.push_back({"rail " + base.rails[i].name,
-                              "j_per_byte",
-                              {"j_per_byte", Domain::kPositive, base.rails[i].j_per_byte, start, start},
-                              1e300,
-                              [i](boards::Board& board, double value) { board.rails[i].j_per_byte = value; }});
+      // Of an image where nobody said how many bytes one is: then it is not the file's.
+      add("j_per_byte", &boards::Rail::j_per_byte, scope.per_byte, start, start, known_workload ? 1e-3 : 1e300);
     }
   }
 }
@@ -450,12 +469,10 @@ void add_upstream_keys(PowerProblem& problem, const boards::Board& base) {
              !(whole.rail ? *whole.rail == i : base.rails[i].accounting);
     });
     if (!seen_from_above) continue;
-    problem.keys.push_back(
-        {"rail " + base.rails[i].name,
-         kUpstream,
-         {kUpstream, Domain::kPositive, base.rails[i].upstream_w_per_w, 1.2, 1},
-         10,
-         [i](boards::Board& board, double value) { board.rails[i].upstream_w_per_w = std::max(value, 1.0); }});
+    Parameter parameter{kUpstream, Domain::kPositive, base.rails[i].upstream_w_per_w, 1.2, 1};
+    parameter.least = 1, parameter.most = 10;  // the file's bounds
+    problem.keys.push_back({"rail " + base.rails[i].name, kUpstream, std::move(parameter),
+                            [i](boards::Board& board, double value) { board.rails[i].upstream_w_per_w = value; }});
   }
 }
 
@@ -472,13 +489,15 @@ struct PowerFit {
   LeastSquares fit;
 };
 
-LeastSquares solve(const PowerProblem& problem, const boards::Board& base, std::vector<Parameter> parameters) {
+LeastSquares solve(const PowerProblem& problem, const boards::Board& base, std::vector<Parameter> parameters,
+                   Starts& starts) {
   boards::Board board = base;
   std::vector<Scope> scopes = problem.scopes;
   const bool shares =
       std::any_of(problem.keys.begin(), problem.keys.end(), [](const PowerKey& key) { return key.key == kUpstream; });
   return least_squares(std::move(parameters), problem.rows.size(),
                        [&](std::span<const double> values, std::span<double> out) {
+                         if (!starts.beat()) return std::fill(out.begin(), out.end(), 0.0);
                          problem.apply(board, values);
                          if (shares) {
                            for (Scope& scope : scopes) scope.weigh(board);
@@ -496,7 +515,7 @@ PowerFit fit_power(const boards::Board& base, std::vector<PowerRow> rows, std::v
                    const std::vector<bool>& shapes, bool known_workload, Starts& starts) {
   PowerFit result{{std::move(rows), std::move(scopes), {}, {}}, {}};
   PowerProblem& problem = result.problem;
-  add_rail_keys(problem, base);
+  add_rail_keys(problem, base, known_workload);
   add_upstream_keys(problem, base);
   for (std::size_t c = 0; c < base.clusters.size(); ++c) add_cluster_keys(problem, base, c, shapes[c]);
   std::vector<Parameter> parameters;
@@ -506,7 +525,7 @@ PowerFit fit_power(const boards::Board& base, std::vector<PowerRow> rows, std::v
     if (key.key == "j_per_byte" && !known_workload) parameters.back().prior = 0;
   }
   if (problem.bends.empty()) {
-    result.fit = starts.run(1, [&](std::size_t) { return solve(problem, base, parameters); }).front();
+    result.fit = starts.run(1, [&](std::size_t) { return solve(problem, base, parameters, starts); }).front();
     return result;
   }
   // The shape stays while others go back to their priors: it has no prior of its own, and the caller weighs all of it
@@ -518,7 +537,7 @@ PowerFit fit_power(const boards::Board& base, std::vector<PowerRow> rows, std::v
       from[one.knee].start = kKnees[i];
       from[one.lowest].start = share_of(0.85);
     }
-    return solve(problem, base, std::move(from));
+    return solve(problem, base, std::move(from), starts);
   });
   for (const LeastSquares& fit : fits) {
     if (result.fit.residuals == 0 || information(fit) < information(result.fit)) result.fit = fit;
@@ -574,20 +593,31 @@ struct Heat {
 
 /// Stretches of samples without a gap: the node's temperature is run from the first sample of each.
 std::vector<std::vector<Heat>> stretches_of(const MeasuredRows& data) {
-  constexpr double kGap_s = 5;
-  std::vector<std::vector<Heat>> stretches;
+  constexpr double kGap_s = 5;  // at the least; of rows that are further apart, three of their steps
+  std::vector<Heat> samples;
   for (const MeasuredRow& row : data.rows) {
     if (!row.time_s || !row.temperature_c || !(row.heat_w || row.power_w)) continue;
-    const Heat heat{*row.time_s, row.heat_w ? *row.heat_w : *row.power_w, *row.temperature_c};
+    samples.push_back({*row.time_s, row.heat_w ? *row.heat_w : *row.power_w, *row.temperature_c});
+  }
+  std::vector<double> steps_s;
+  for (std::size_t i = 1; i < samples.size(); ++i) {
+    if (samples[i].time_s > samples[i - 1].time_s) steps_s.push_back(samples[i].time_s - samples[i - 1].time_s);
+  }
+  if (steps_s.empty()) return {};
+  const double gap_s = std::max(kGap_s, 3 * quantile_of(std::move(steps_s), 0.5));
+  std::vector<std::vector<Heat>> stretches;
+  for (const Heat& heat : samples) {
     const bool fresh = stretches.empty() || heat.time_s < stretches.back().back().time_s ||
-                       heat.time_s > stretches.back().back().time_s + kGap_s;
+                       heat.time_s > stretches.back().back().time_s + gap_s;
     if (fresh) stretches.emplace_back();
     stretches.back().push_back(heat);
   }
+  // One sample by itself says nothing of how the node warms.
+  std::erase_if(stretches, [](const std::vector<Heat>& stretch) { return stretch.size() < 2; });
   return stretches;
 }
 
-Status fit_heat(BoardFit& fit, const MeasuredRows& data) {
+Status fit_heat(BoardFit& fit, const MeasuredRows& data, Starts& starts) {
   constexpr std::size_t kLeast = 20;
   const auto stretches = stretches_of(data);
   std::size_t samples = 0;
@@ -605,10 +635,15 @@ Status fit_heat(BoardFit& fit, const MeasuredRows& data) {
       {"r_c_per_w", Domain::kPositive, prior.r_c_per_w, prior.r_c_per_w, prior.r_c_per_w},
       {"c_j_per_c", Domain::kPositive, prior.c_j_per_c, prior.c_j_per_c, prior.c_j_per_c},
       {"ambient_c", Domain::kPositive, std::max(prior.ambient_c, 0.0), std::max(prior.ambient_c, 1.0), 25}};
+  // The file's bounds.
+  parameters[0].least = 1e-3, parameters[0].most = 1000;
+  parameters[1].least = 1e-4, parameters[1].most = 1e5;
+  parameters[2].most = 100;
   const auto residuals = [&](std::span<const double> values, std::span<double> out) {
+    if (!starts.beat()) return std::fill(out.begin(), out.end(), 0.0);
     boards::Thermal at = prior;
-    at.r_c_per_w = std::max(values[0], 1e-3);
-    at.c_j_per_c = std::max(values[1], 1e-4);
+    at.r_c_per_w = values[0];
+    at.c_j_per_c = values[1];
     std::size_t i = 0;
     for (const auto& stretch : stretches) {
       double temperature_c = stretch.front().temperature_c;
@@ -621,7 +656,9 @@ Status fit_heat(BoardFit& fit, const MeasuredRows& data) {
       }
     }
   };
-  const LeastSquares heat = least_squares(parameters, samples, residuals);
+  const LeastSquares heat =
+      starts.run(1, [&](std::size_t) { return least_squares(parameters, samples, residuals); }).front();
+  if (starts.stopped()) return {};
   fit.temperature_sigma_c = heat.sigma;
   thermal.r_c_per_w = heat.estimates[0].value;
   thermal.c_j_per_c = heat.estimates[1].value;
@@ -701,11 +738,21 @@ Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& opt
   std::vector<PowerRow> rows;
   std::vector<Scope> scopes;
   std::vector<std::set<std::size_t>> opps(base.clusters.size());
+  std::vector<std::size_t> of_cluster(base.clusters.size(), 0);
+  const std::vector<double> w_per_w = boards::counted_w_per_w(base);
+  const bool counts = std::any_of(w_per_w.begin(), w_per_w.end(), [](double share) { return share > 0; });
   std::vector<bool> has_voltage(base.clusters.size(), false);
   for (const MeasuredRow& row : data.rows) {
     const std::size_t c = base.mappings[row.mapping.index()].cluster.index();
     has_voltage[c] = has_voltage[c] || row.voltage_v.has_value();
     if (!row.power_w) continue;
+    const std::size_t feeds = boards::rail_of(base, base.clusters[c]);
+    if (!row.rail && counts && (feeds == base.rails.size() || w_per_w[feeds] == 0)) {
+      return fail(ErrorKind::kUsage,
+                  "no counted rail of board " + base.name + " feeds cluster '" + base.clusters[c].name +
+                      "', so these powers say nothing of it",
+                  row.place, "give the cluster a rail in the board file, or say with --rail what the powers are of");
+    }
     PowerRow at = power_row(base, data.workloads, {fit.arrivals, fit.think_s, fit.lone_s}, row);
     const auto known = std::find_if(scopes.begin(), scopes.end(), [&](const Scope& s) { return s.rail == row.rail; });
     at.scope = static_cast<std::size_t>(known - scopes.begin());
@@ -718,13 +765,14 @@ Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& opt
       }
     }
     opps[c].insert(row.opp.index());
+    ++of_cluster[c];
     rows.push_back(at);
   }
   if (rows.empty()) return {};
   std::vector<bool> shapes(base.clusters.size(), false);
   bool any_shape = false;
   for (std::size_t c = 0; c < shapes.size(); ++c) {
-    shapes[c] = !options.keep_voltages && !has_voltage[c] && opps[c].size() >= kVoltageFreqs;
+    shapes[c] = !options.keep_voltages && !has_voltage[c] && takes_shape(opps[c].size(), of_cluster[c]);
     any_shape = any_shape || shapes[c];
   }
   PowerFit power =
@@ -793,17 +841,28 @@ double BoardFit::power_w(const MeasuredRow& row) const {
 
 namespace {
 
-/// How many fits a board's rows take, at most: what progress is measured in.
-std::size_t expected_starts(const boards::Board& base, const MeasuredRows& data) {
-  std::set<std::size_t> clusters;
-  bool batches = false, powers = false;
+/// How many fits a board's rows take, about: what progress is measured in.
+std::size_t expected_starts(const boards::Board& base, const MeasuredRows& data, const FitOptions& options) {
+  std::vector<std::set<std::size_t>> opps(base.clusters.size());
+  std::vector<std::size_t> powers(base.clusters.size(), 0);
+  std::set<std::size_t> timed;
+  bool batches = false, voltages = options.keep_voltages, heat = false;
   for (const MeasuredRow& row : data.rows) {
-    if (row.latency_s) clusters.insert(base.mappings[row.mapping.index()].cluster.index());
+    const std::size_t c = base.mappings[row.mapping.index()].cluster.index();
+    if (row.latency_s) timed.insert(c);
+    if (row.power_w) opps[c].insert(row.opp.index()), ++powers[c];
     batches = batches || (row.latency_s && row.batch >= 2);
-    powers = powers || row.power_w;
+    voltages = voltages || row.voltage_v;
+    heat = heat || row.time_s;
+  }
+  bool any_power = false, shape = false;
+  for (std::size_t c = 0; c < powers.size(); ++c) {
+    any_power = any_power || powers[c] > 0;
+    shape = shape || (!voltages && takes_shape(opps[c].size(), powers[c]));
   }
   const std::size_t per_form = kMemoryShares.size() + 1;
-  return per_form * (clusters.size() + (batches ? 1 : 0)) + (powers ? 1 + kKnees.size() : 0);
+  return per_form * (timed.size() + (batches ? 1 : 0)) + (any_power ? 1 : 0) + (shape ? kKnees.size() : 0) +
+         (heat ? 1 : 0);
 }
 
 }  // namespace
@@ -829,11 +888,11 @@ Result<BoardFit> fit_board(const boards::Board& base, const MeasuredRows& rows, 
   fit.workloads = rows.workloads;
   for (FittedKey& key : take_voltages(fit.board, rows)) fit.keys.push_back(std::move(key));
   const boards::Board with_voltages = fit.board;
-  Starts starts(options, expected_starts(base, rows));
+  Starts starts(options, expected_starts(base, rows, options));
   fit_times(fit, with_voltages, rows, starts);
   REINS_TRY(fit_powers(fit, rows, options, starts));
+  REINS_TRY(fit_heat(fit, rows, starts));
   if (starts.stopped()) return fail(ErrorKind::kGone, "the fit was stopped; nothing is written", "board fit");
-  REINS_TRY(fit_heat(fit, rows));
   const bool any = std::any_of(fit.keys.begin(), fit.keys.end(),
                                [](const FittedKey& key) { return key.estimate.standing != Standing::kPrior; });
   if (!any) return fails(std::to_string(rows.rows.size()) + " identify no constant", rows);

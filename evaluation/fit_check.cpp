@@ -35,9 +35,10 @@ Regret regret_from(std::vector<double> sizes) {
   return {errors.rows, errors.median, errors.p90, errors.worst};
 }
 
-using Group = std::tuple<std::size_t, std::size_t, double>;  // mapping, workload, batch
+using Group =
+    std::tuple<std::size_t, std::size_t, double, std::optional<std::size_t>>;  // mapping, workload, batch, rail
 
-Group group_of(const MeasuredRow& row) { return {row.mapping.index(), row.workload, row.batch}; }
+Group group_of(const MeasuredRow& row) { return {row.mapping.index(), row.workload, row.batch, row.rail}; }
 
 /// log energy over log f through the rows.
 class FreeCurve {
@@ -47,6 +48,8 @@ class FreeCurve {
     for (const MeasuredRow* row : rows) freqs.insert(khz_of(board, *row));
     const Eigen::Index degree = freqs.size() >= 6 ? 3 : 2;
     if (freqs.size() < 3) return;
+    lowest_khz_ = *freqs.begin();
+    highest_khz_ = *freqs.rbegin();
     Eigen::MatrixXd a(static_cast<Eigen::Index>(rows.size()), degree + 1);
     Eigen::VectorXd b(static_cast<Eigen::Index>(rows.size()));
     for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -57,7 +60,10 @@ class FreeCurve {
     }
     coefficients_ = a.colPivHouseholderQr().solve(b);
   }
-  bool valid() const { return coefficients_.size() > 0; }
+  /// Between the frequencies that it went through: a polynomial says nothing beyond them.
+  bool valid_at(std::int64_t khz) const {
+    return coefficients_.size() > 0 && khz >= lowest_khz_ && khz <= highest_khz_;
+  }
   double operator()(std::int64_t khz) const {
     double sum = 0;
     for (Eigen::Index k = coefficients_.size(); k-- > 0;) sum = sum * at(khz) + coefficients_[k];
@@ -67,6 +73,7 @@ class FreeCurve {
  private:
   static double at(std::int64_t khz) { return std::log(static_cast<double>(khz) * 1e-6); }
   Eigen::VectorXd coefficients_;
+  std::int64_t lowest_khz_ = 0, highest_khz_ = 0;
 };
 
 }  // namespace
@@ -141,19 +148,19 @@ Optimum optimum_of(const BoardFit& fit, const MeasuredRows& all, const MeasuredR
     for (const auto& [khz, joules] : fitted_j) ours_j[khz] = mean_of(joules);
     if (measured_j.size() < kLeastFreqs) continue;
     const auto mean_at = [&](std::int64_t khz) { return mean_of(measured_j.at(khz)); };
-    Optimum::Group entry{MappingId(std::get<0>(group)), std::get<1>(group), std::get<2>(group)};
+    Optimum::Group entry{MappingId(std::get<0>(group)), std::get<1>(group), std::get<2>(group), std::get<3>(group)};
     const FreeCurve curve(fit.board, seen[group]);
     entry.fitted_khz = entry.measured_khz = ours_j.begin()->first;
-    std::int64_t free_khz = entry.fitted_khz;
+    std::optional<std::int64_t> free_khz;
     for (const auto& [khz, joules] : ours_j) {
       if (joules < ours_j.at(entry.fitted_khz)) entry.fitted_khz = khz;
       if (mean_at(khz) < mean_at(entry.measured_khz)) entry.measured_khz = khz;
-      if (curve.valid() && curve(khz) < curve(free_khz)) free_khz = khz;
+      if (curve.valid_at(khz) && (!free_khz || curve(khz) < curve(*free_khz))) free_khz = khz;
     }
     entry.regret = mean_at(entry.fitted_khz) / mean_at(entry.measured_khz) - 1;
     regrets.push_back(entry.regret);
-    if (curve.valid()) {
-      entry.free_regret = mean_at(free_khz) / mean_at(entry.measured_khz) - 1;
+    if (free_khz) {
+      entry.free_regret = mean_at(*free_khz) / mean_at(entry.measured_khz) - 1;
       free_regrets.push_back(entry.free_regret);
     }
     optimum.groups.push_back(entry);

@@ -1,6 +1,7 @@
 // evaluation/fit_check.hpp: how good a fitted board is: errors on rows held out, and what its best frequency costs.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ struct RowErrors {
 RowErrors errors_of(const BoardFit& fit, const MeasuredRows& rows);
 
 /// What following a prediction to its best frequency costs: measured energy there over the least measured, - 1. One
-/// entry per mapping, workload and batch that was measured at four frequencies or more.
+/// entry per mapping, workload, batch and rail that was measured at four frequencies or more.
 struct Regret {
   std::size_t groups = 0;
   double median = 0, p90 = 0, worst = 0;
@@ -38,12 +39,13 @@ struct Regret {
 struct Optimum {
   Regret fitted;
   /// The same of a curve with nothing to explain: a polynomial of degree 3 in log f for log energy, through the fitted
-  /// rows of that mapping, workload and batch alone (degree 2 below six of them).
+  /// rows of that entry alone (degree 2 below six of them), among the frequencies that these span.
   Regret free_curve;
   struct Group {
     MappingId mapping;
     std::size_t workload = 0;
     double batch = 1;
+    std::optional<std::size_t> rail = {};  ///< what the rows' energy is of, where they name one
     std::int64_t fitted_khz = 0, measured_khz = 0;
     double regret = 0, free_regret = 0;
   };

@@ -22,15 +22,20 @@ constexpr double kWorseShare = 0.5;     // of many rows: that share, for they fi
 constexpr double kPull = 1e-5;          // towards the start: decides between parameters that only appear together
 constexpr double kNoSlope = 1e-9;       // a singular value that rounding alone could make
 constexpr std::size_t kContradict = 3;  // rows that it takes to contradict a prior: two are met by anything
+constexpr double kAtMost = 0.999;       // of a bound: stopped by it
+constexpr double kBeyond = 1e9;         // half-width over value of what was
 constexpr double kZero = 1e-6;          // of its scale: a value that is 0
 constexpr int kRounds = 8;              // of weights
 
 double value_of(const Parameter& parameter, double q) {
-  return parameter.domain == Domain::kPositive ? parameter.scale * q * q : 0.5 * (1 + std::sin(q));
+  if (parameter.domain == Domain::kPositive) return std::min(parameter.least + parameter.scale * q * q, parameter.most);
+  return 0.5 * (1 + std::sin(q));
 }
 
+double most_of(const Parameter& parameter) { return parameter.domain == Domain::kFraction ? 1.0 : parameter.most; }
+
 double q_of(const Parameter& parameter, double value) {
-  if (parameter.domain == Domain::kPositive) return std::sqrt(std::max(value, 0.0) / parameter.scale);
+  if (parameter.domain == Domain::kPositive) return std::sqrt(std::max(value - parameter.least, 0.0) / parameter.scale);
   return std::asin(std::clamp(2 * value - 1, -0.999, 0.999));
 }
 
@@ -144,8 +149,8 @@ std::vector<double> half_widths(const std::vector<Parameter>& parameters, const 
     // Inside the domain: at a bound the difference is one-sided.
     const double step = 1e-5 * scales[i];
     std::vector<double> at = values;
-    const double up = parameter.domain == Domain::kFraction ? std::min(1.0, value + step) : value + step;
-    const double down = std::max(0.0, value - step);
+    const double up = std::min(most_of(parameter), value + step);
+    const double down = std::max(parameter.least, value - step);
     at[free[i]] = up;
     function(at, high);
     at[free[i]] = down;
@@ -212,7 +217,9 @@ LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residu
   fit();
   for (;;) {
     const std::size_t spare = residuals > free.size() ? residuals - free.size() : 0;
-    result.sigma = spare > 0 ? std::sqrt(result.cost / static_cast<double>(spare)) : kAssumedSigma;
+    // Residuals that are all zero tell no more of a parameter that moves none of them.
+    result.sigma =
+        spare > 0 ? std::max(std::sqrt(result.cost / static_cast<double>(spare)), kLeastSigma) : kAssumedSigma;
     const double t = spare > 0 ? student_t95(spare) : 1.96;
     widths = half_widths(parameters, free, function, values, roots, result.sigma, t);
     double worst = 1;
@@ -220,6 +227,8 @@ LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residu
     for (std::size_t i = 0; i < free.size(); ++i) {
       const Parameter& parameter = parameters[free[i]];
       badness[i] = widths[i] / std::max({values[free[i]], parameter.prior, parameter.scale});
+      // What the rows ask for lies beyond what there may be: not theirs to tell.
+      if (parameter.domain == Domain::kPositive && values[free[i]] >= kAtMost * parameter.most) badness[i] = kBeyond;
       if (!parameter.kept && !needed[free[i]]) worst = std::max(worst, badness[i]);
     }
     std::size_t out = free.size();
@@ -250,11 +259,11 @@ LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residu
   }
   for (std::size_t i = 0; i < free.size(); ++i) {
     Estimate& estimate = result.estimates[free[i]];
-    if (estimate.value < kZero * parameters[free[i]].scale) estimate.value = 0;
-    estimate.low = std::max(0.0, estimate.value - widths[i]);
-    estimate.high = estimate.value + widths[i];
-    if (parameters[free[i]].domain == Domain::kFraction) estimate.high = std::min(1.0, estimate.high);
-    estimate.standing = estimate.low > 0 ? Standing::kFitted : Standing::kAtBound;
+    const Parameter& parameter = parameters[free[i]];
+    if (estimate.value < parameter.least + kZero * parameter.scale) estimate.value = parameter.least;
+    estimate.low = std::max(parameter.least, estimate.value - widths[i]);
+    estimate.high = std::min(most_of(parameter), estimate.value + widths[i]);
+    estimate.standing = estimate.low > parameter.least ? Standing::kFitted : Standing::kAtBound;
   }
   result.fitted = free.size();
   return result;

@@ -5,14 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace reins::evaluation {
 
-/// Where a parameter may lie. It is fitted as value = scale * q^2 (kPositive) or (1 + sin q) / 2 (kFraction), so that
-/// Levenberg-Marquardt, which knows no bounds, stays inside them.
+/// Where a parameter may lie. It is fitted as value = least + scale * q^2 (kPositive), no more than `most`, or
+/// (1 + sin q) / 2 (kFraction), so that Levenberg-Marquardt, which knows no bounds, stays inside them.
 enum class Domain : std::uint8_t { kPositive, kFraction };
 
 struct Parameter {
@@ -24,11 +25,13 @@ struct Parameter {
   bool held = false;  ///< not fitted: the prior
   int tier = 0;       ///< the higher, the sooner it goes back to its prior
   bool kept = false;  ///< never goes back: whoever asks compares with a fit without it
+  double least = 0;   ///< of kPositive alone, as the next
+  double most = std::numeric_limits<double>::infinity();
 };
 
 enum class Standing : std::uint8_t {
   kFitted,
-  kAtBound,  ///< fitted, and zero lies within the interval
+  kAtBound,  ///< fitted, and its least value, mostly zero, lies within the interval
   kPrior,    ///< the data cannot identify it: the prior is kept
 };
 
@@ -50,13 +53,13 @@ struct LeastSquares {
 using ResidualFunction = std::function<void(std::span<const double> values, std::span<double> residuals)>;
 
 /// Fits. A parameter is identified where the half-width of its 95 % interval (Student's t, first order, from the
-/// Jacobian at the solution) is no more than the larger of its value, its prior and its scale; while one is not,
-/// the worst is put back to its prior and the rest fitted again. Among equally bad ones (parameters that only appear
-/// together) the one of the highest tier goes first, then the one declared last. One whose prior the rows contradict
-/// (chi^2 rises by more than 4, and by half) stays, however wide its interval. Rows with residuals beyond 1.345
-/// robust standard deviations are down-weighted (Huber). The interval takes the residuals for independent: where the
-/// model is off by more than noise, it is too narrow. With no more rows than parameters a relative error of 5 % is
-/// assumed.
+/// Jacobian at the solution) is no more than the larger of its value, its prior and its scale, and it is not at `most`;
+/// while one is not, the worst is put back to its prior and the rest fitted again. Among equally bad ones (parameters
+/// that only appear together) the one of the highest tier goes first, then the one declared last. One whose prior the
+/// rows contradict (chi^2 rises by more than 4, and by half) stays, however wide its interval. Rows with residuals
+/// beyond 1.345 robust standard deviations are down-weighted (Huber). The interval takes the residuals for independent:
+/// where the model is off by more than noise, it is too narrow. With no more rows than parameters a relative error of 5
+/// % is assumed.
 LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residuals, const ResidualFunction& function);
 
 /// Two-sided 95 % quantile of Student's t.

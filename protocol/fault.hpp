@@ -29,6 +29,7 @@ std::optional<Code> code_named(std::string_view name) noexcept;
 struct Fault {
   Code code = Code::kInternal;
   std::string message;
+  bool emulated = false;  ///< who answers stands for an emulated board
   friend bool operator==(const Fault&, const Fault&) = default;
 };
 

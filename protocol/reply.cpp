@@ -27,6 +27,7 @@ struct Encoder {
   void operator()(const Fault& fault) const {
     map["ok"] = false;
     map["error"] = Value::Map{{"code", name_of(fault.code)}, {"message", fault.message}};
+    map["emulated"] = fault.emulated;
   }
   void operator()(const InferAnswer& a) const {
     map["op"] = "infer";
@@ -292,6 +293,9 @@ Result<Reply> decode_reply(std::string_view bytes) {
     Fault fault;
     REINS_ASSIGN(fault.message, error->text_at("message", kWhere));
     fault.code = code_named(name).value_or(Code::kInternal);
+    if (map.find("emulated") != nullptr) {
+      REINS_ASSIGN(fault.emulated, map.boolean_at("emulated", kWhere));
+    }
     reply.body = std::move(fault);
     return reply;
   }

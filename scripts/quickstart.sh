@@ -59,7 +59,12 @@ trap stop_server EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-stage() { printf '\n== %s\n' "$*"; }
+stage_began=
+stage() {
+  [[ -z $stage_began ]] || printf '(%d s)\n' $((SECONDS - stage_began))
+  stage_began=$SECONDS
+  printf '\n== %s\n' "$*"
+}
 show() { printf '$ %s\n' "$*"; "$@"; }
 
 # show_served NAME PROFILE SECONDS serve-arguments...: a server, the generator against it, and the server's own account.

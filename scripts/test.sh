@@ -45,8 +45,10 @@ run() {
   shift
   report=$PWD/build/$preset/tests.xml
   rm -f "$report"
+  local began=$SECONDS
   "${under[@]}" ctest --test-dir "build/$preset" --parallel 2 --timeout 900 --output-on-failure --no-tests=error \
     --output-junit "$report" "$@" </dev/null || broken+=("ctest in build/$preset")
+  took "tests of build/$preset" "$began"
   count "$preset"
 }
 
@@ -88,8 +90,14 @@ build() {
   echo "== build/$preset"
   cmake --preset "$preset" -DREINS_TESTS=ON >"build-$preset.log" 2>&1 || { cat "build-$preset.log" >&2; rm -f "build-$preset.log"; exit 1; }
   rm -f "build-$preset.log"
+  local began=$SECONDS
   cmake --build --preset "$preset" --parallel "$jobs" "$@"
+  took "building build/$preset" "$began"
 }
+
+# took <what> <since when>: what of the run's time went where is said at the end.
+times=()
+took() { times+=("$(printf '%5d s  %s' $((SECONDS - $2)) "$1")"); }
 
 under=()
 build release
@@ -135,7 +143,9 @@ if [[ $mode != release ]]; then
 
   # Other processors, under qemu-user.
   if scripts/install-deps.sh cross >/dev/null 2>&1; then
+    began=$SECONDS
     scripts/cross.sh arm64 armhf || broken+=("scripts/cross.sh")
+    took "arm64 and armhf" "$began"
     count arm64 'OnednnEngine|onednn'
     count armhf 'OnednnEngine|onednn'
   else
@@ -144,6 +154,7 @@ if [[ $mode != release ]]; then
 fi
 
 head -n 80 "$said" >&2
+printf '%s\n' "${times[@]}"
 for line in "${broken[@]}"; do echo "test.sh: $line" >&2; done
 echo "$passed passed, $failed failed, $skipped skipped"
 ((failed == 0 && ${#broken[@]} == 0))

@@ -81,6 +81,11 @@ Result<boards::Board> discover_board(const std::filesystem::path& root, bool onl
         "; which of the power monitors' rails contain others is not known, so none is counted and no energy claimed: "
         "set accounting = true on those that do not overlap";
   }
+  for (const boards::Rail& rail : board.rails) {
+    if (!rail.accounting) continue;
+    // Nothing says which of its parts feeds which cluster; what is counted feeds them all.
+    for (boards::Cluster& cluster : board.clusters) cluster.rail = rail.name;
+  }
   std::string names;
   for (const boards::Rail& rail : board.rails) names += "\n" + rail.name;
   board.fingerprint = fingerprint(board.fingerprint + names);

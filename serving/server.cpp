@@ -236,6 +236,7 @@ void Server::Impl::answer(const Envelope& envelope, const Value& id, decltype(pr
 
 void Server::Impl::refuse(const Envelope& envelope, const Value& id, protocol::Fault fault) {
   if (options_.log) options_.log->debug("refused: {}: {}", name_of(fault.code), fault.message);
+  fault.emulated = driver_.metrics().emulated;
   answer(envelope, id, std::move(fault));
 }
 

@@ -86,6 +86,19 @@ TEST(BoardFile, ReadsEveryPart) {
   EXPECT_EQ(board->fingerprint.size(), 16u);
 }
 
+TEST(BoardFile, IsTheSameBoardWhateverItsCommentsSay) {
+  const std::string same = parse_board(kBoard, "toy.toml")->fingerprint;
+  EXPECT_EQ(parse_board("# mine\n\n" + std::string(kBoard), "toy.toml")->fingerprint, same);
+  EXPECT_EQ(parse_board(with("schema = 1", "schema  =  1  # \"one\""), "toy.toml")->fingerprint, same);
+  EXPECT_EQ(parse_board(with("schema = 1", "schema = 1\nprovisional = true\nnotes = \"all of it # here\""), "toy.toml")
+                ->fingerprint,
+            same);
+  EXPECT_NE(parse_board(with("macs_per_cycle = 1", "macs_per_cycle = 2"), "toy.toml")->fingerprint, same);
+  EXPECT_NE(parse_board(with("name = \"wfi\"", "name = \"wfi#2\""), "toy.toml")->fingerprint,
+            parse_board(with("name = \"wfi\"", "name = \"wfi#3\""), "toy.toml")->fingerprint);
+  EXPECT_EQ(substance_of("a = \"b \\\" # c\" # d\r\n  [x . y] \n"), "a=\"b \\\" # c\"\n[x.y]\n");
+}
+
 struct Spoiled {
   std::string_view name, from, to;
   std::string_view line, says;

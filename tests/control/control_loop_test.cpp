@@ -127,6 +127,8 @@ TEST_F(Loop, AnswersOnTheBoardAndPutsItBackWhenStopped) {
   ASSERT_OK(submit(7, 13));
   const auto answer = reply();
   ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(loop_->metrics().served, 1U) << "the counters are never behind the replies";
+  EXPECT_EQ(loop_->metrics().offered, 1U);
   EXPECT_FALSE(answer->error.has_value());
   EXPECT_EQ(answer->token, 7U);
   EXPECT_EQ(answer->predicted, 3);

@@ -131,7 +131,8 @@ TEST(Reply, StatusGoalsAndMetricsSurviveARoundTrip) {
 TEST(Reply, AFaultSurvivesARoundTrip) {
   for (const Code code : {Code::kMalformed, Code::kVersion, Code::kUnknownOp, Code::kInvalid, Code::kTooLarge,
                           Code::kMismatch, Code::kOverloaded, Code::kStopping, Code::kInternal}) {
-    EXPECT_EQ(round_trip(Fault{code, "why"}), (Fault{code, "why"}));
+    EXPECT_EQ(round_trip(Fault{code, "why", false}), (Fault{code, "why", false}));
+    EXPECT_EQ(round_trip(Fault{code, "why", true}), (Fault{code, "why", true}));
   }
 }
 

@@ -358,6 +358,7 @@ TEST(HostBoard, OfAJetsonCountsItsInputRailAlone) {
   EXPECT_EQ(board->rails[0].name, "pom_5v_in");
   EXPECT_TRUE(board->rails[0].accounting);
   EXPECT_THAT(board->rails[0].contains, ElementsAre("pom_5v_gpu", "pom_5v_cpu"));
+  for (const boards::Cluster& cluster : board->clusters) EXPECT_EQ(cluster.rail, "pom_5v_in") << cluster.name;
   EXPECT_FALSE(board->rails[1].accounting);
   EXPECT_EQ(board->rails[0].sensor, "ina3221:6-0040:0");
   EXPECT_EQ(board->notes.find("no energy source"), std::string::npos);
