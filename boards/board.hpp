@@ -89,12 +89,11 @@ struct Rail {
   std::string name;
   bool accounting = false;
   std::vector<std::string> contains;
-  double constant_w = 0;  ///< drawn whatever happens
-  double j_per_byte = 0;  ///< memory traffic of inferences, charged to this rail
-  double upstream_w_per_w =
-      1;               ///< what a rail that contains this one draws for each of its watts, converters' losses included
-  std::string sensor;  ///< sysfs path or driver:address, see sensors/; may be empty
-  double sensor_period_s = 0;  ///< how often the sensor speaks; it averages over that time. 0: no sensor
+  double constant_w = 0;        ///< drawn whatever happens
+  double j_per_byte = 0;        ///< memory traffic of inferences, charged to this rail
+  double upstream_w_per_w = 1;  ///< what a rail that contains it draws for each of its watts, converters included
+  std::string sensor;           ///< sysfs path or driver:address, see sensors/; may be empty
+  double sensor_period_s = 0;   ///< how often the sensor speaks; it averages over that time. 0: no sensor
   double sensor_quantum_w = 0;
   double sensor_noise = 0;  ///< relative sigma
 };

@@ -124,7 +124,7 @@ if [[ $mode != release ]]; then
   # address layout that the kernel gives without randomisation.
   build tsan --target test_serving test_serve_program test_workload test_protocol test_control test_live test_env test_engine test_placement test_evaluation test_live_command
   if setarch -R true 2>/dev/null; then under=(setarch -R); fi
-  run tsan --tests-regex '^(serving|serve_program|workload|protocol|control|live|env|engine|placement\.Placed|evaluation\.Comparison\.Threads|live_command)\.'
+  run tsan --tests-regex '^(serving|serve_program|workload|protocol|control|live|env|engine|placement\.Placed|evaluation\.(Comparison|BoardFit)\.Threads|evaluation\.Workers|live_command)\.'
   under=()
 
   # Memory and undefined behaviour, everywhere. Debian's libtorch is not instrumented, and needs nothing switched off:
