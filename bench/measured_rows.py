@@ -34,22 +34,25 @@ REPORTED = {
 RAIL = {"a15x1": "a15", "a7x1": "a7", "a57x1": "cpu", "gpu": "gpu"}
 
 
+def loudva_rows(path, device):
+    with open(path) as file:
+        return [row for row in csv.DictReader(file) if row["Directory"] == device]
+
+
+def cost_of(network):
+    return f"{network['macs']},{network['bytes']},{network['launches']}"
+
+
 def loudva(args):
     print("mapping,freq_hz,batch,latency_s,energy_j,throughput_per_s,macs,bytes,launches")
-    work = f"{INCEPTION['macs']},{INCEPTION['bytes']},{INCEPTION['launches']}"
-    with open(args[0]) as file:
-        for row in csv.DictReader(file):
-            if row["Directory"] == args[1]:
-                print(f"gpu,{row['Frequency']},{row['Batch Size']},{row['Latency']},{row['Energy']},{row['Throughput']},{work}")
+    for row in loudva_rows(*args[:2]):
+        print(f"gpu,{row['Frequency']},{row['Batch Size']},{row['Latency']},{row['Energy']},{row['Throughput']},{cost_of(INCEPTION)}")
 
 
 def nano_rails(args):
     print("mapping,rail,freq_hz,batch,busy_cores,latency_s,energy_j,power_mw,throughput_per_s,macs,bytes,launches")
-    work = f"{INCEPTION['macs']},{INCEPTION['bytes']},{INCEPTION['launches']}"
-    with open(args[0]) as file:
-        for row in csv.DictReader(file):
-            if row["Directory"] == "Nano":
-                print(f"gpu,5v-in,{row['Frequency']},{row['Batch Size']},,{row['Latency']},{row['Energy']},,{row['Throughput']},{work}")
+    for row in loudva_rows(args[0], "Nano"):
+        print(f"gpu,5v-in,{row['Frequency']},{row['Batch Size']},,{row['Latency']},{row['Energy']},,{row['Throughput']},{cost_of(INCEPTION)}")
     for mapping, mhz, _, mw in REPORTED["nano-gpu"]:
         print(f"{mapping},{RAIL[mapping]},{mhz * 1e6:.0f},,1,,,{mw},,,,")
 
@@ -114,8 +117,7 @@ def parsec(args):
 def alexnet(args):
     print("mapping,rail,freq_mhz,latency_ms,power_mw,macs,bytes,launches")
     for mapping, mhz, ms, mw in REPORTED[args[0]]:
-        work = f"{ALEXNET['macs']},{ALEXNET['bytes']},{ALEXNET['launches']}"
-        print(f"{mapping},{RAIL[mapping]},{mhz},{ms},{mw},{work}")
+        print(f"{mapping},{RAIL[mapping]},{mhz},{ms},{mw},{cost_of(ALEXNET)}")
 
 
 def unbent(args):

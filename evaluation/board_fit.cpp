@@ -757,8 +757,7 @@ Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& opt
     const auto known = std::find_if(scopes.begin(), scopes.end(), [&](const Scope& s) { return s.rail == row.rail; });
     at.scope = static_cast<std::size_t>(known - scopes.begin());
     if (known == scopes.end()) {
-      const std::size_t rail = boards::rail_of(base, base.clusters[c]);
-      scopes.push_back(scope_of(base, row.rail, rail));
+      scopes.push_back(scope_of(base, row.rail, feeds));
       if (scopes.back().constant >= base.rails.size()) {
         return fail(ErrorKind::kUsage, "board " + base.name + " counts no rail that these powers could be of",
                     row.place, "name one with --rail, or mark one accounting = true");

@@ -17,8 +17,9 @@ enum class Arrivals : std::uint8_t {
 };
 
 struct FitOptions {
-  bool keep_voltages = false;  ///< else a shape of V(f) is fitted where rows give power at five frequencies, no voltage
-  unsigned threads = 1;        ///< does not change a figure
+  /// Else a shape of V(f) is fitted where rows give power at five frequencies, or at four with 16 rows, and no voltage.
+  bool keep_voltages = false;
+  unsigned threads = 1;                       ///< does not change a figure
   std::function<bool(double)> progress = {};  ///< hears the share that is done, about; false: stop
 };
 
