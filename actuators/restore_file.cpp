@@ -13,6 +13,7 @@
 
 #include "core/file.hpp"
 #include "core/kernel_file.hpp"
+#include "core/text.hpp"
 #include "core/toml.hpp"
 
 namespace reins::actuators {
@@ -92,15 +93,6 @@ Result<int> lock(const std::filesystem::path& file) {
     return fail(from_errno(cause, "cannot be locked", path.native()));
   }
   return fd;
-}
-
-bool holds_word(std::string_view text, std::string_view word) {
-  while (!text.empty()) {
-    const std::size_t space = text.find(' ');
-    if (text.substr(0, space) == word) return true;
-    text = space == std::string_view::npos ? std::string_view{} : text.substr(space + 1);
-  }
-  return false;
 }
 
 /// `left`: what stays there instead, for it is neither the saved value nor the killed run's.

@@ -25,7 +25,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct BoardOptions {
   std::string board = "host";
   std::string root = "/";
   std::string write;
@@ -45,12 +45,6 @@ struct Survey {
   sensors::Inventory inventory;
   json document;
 };
-
-std::string mhz(std::int64_t khz) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%g", static_cast<double>(khz) / 1000);
-  return text;
-}
 
 std::string text_of(const actuators::Setting& setting) {
   if (const auto* freq = std::get_if<actuators::FreqKhz>(&setting)) return mhz(freq->khz) + " MHz";
@@ -112,7 +106,7 @@ void survey_sensors(Survey& survey, const sensors::Place& place) {
   }
 }
 
-void survey_controls(Survey& survey, const Options& options) {
+void survey_controls(Survey& survey, const BoardOptions& options) {
   const actuators::ActuatorSet set = actuators::ActuatorSet::make(survey.board, {options.root, {}});
   json& controls = survey.document["controls"] = json::array();
   for (std::size_t i = 0; i < survey.board.clusters.size(); ++i) {
@@ -226,7 +220,7 @@ void print_problems(const Survey& survey, bool differences) {
   for (const Error& error : survey.differences) std::printf("  %s\n", error.line().c_str());
 }
 
-void print(const Survey& survey, const Options& options) {
+void print(const Survey& survey, const BoardOptions& options) {
   print_board(survey.board);
   if (!survey.document["this_machine"].get<bool>()) {
     std::printf("\nThis machine is not that board (%s); what follows is what there is of it here\n",
@@ -254,7 +248,7 @@ json lines_of(const std::vector<Error>& errors) {
 }
 
 /// What --board host is everywhere else: the file runs here as this user. Said where that leaves something out.
-Status write_board(const Options& options) {
+Status write_board(const BoardOptions& options) {
   REINS_ASSIGN(const boards::Board board, sensors::discover_board(options.root, true));
   const std::string text = boards::host_board_toml(board, options.write);
   if (const auto found = read_file(options.write); found && *found != text && !options.overwrite) {
@@ -282,7 +276,7 @@ Status write_board(const Options& options) {
   return {};
 }
 
-Result<int> board(const Options& options) {
+Result<int> board(const BoardOptions& options) {
   REINS_TRY(check_root(options.root));
   if (!options.write.empty() && options.board != "host") {
     return fail(ErrorKind::kUsage, "writes what was found on this machine, and a named board has its file already",
@@ -319,7 +313,7 @@ Result<int> board(const Options& options) {
 }  // namespace
 
 void register_board(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<BoardOptions>();
   CLI::App* command =
       app.add_subcommand("board", "what a board offers, what is writable here, what is missing and how to get it");
   add_board_option(*command, options->board);

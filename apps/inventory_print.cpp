@@ -47,8 +47,6 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-std::string mhz(std::int64_t khz) { return format("%g", static_cast<double>(khz) / 1000); }
-
 std::string list_mhz(const std::vector<std::int64_t>& freqs_khz) {
   std::string text;
   for (const std::int64_t khz : freqs_khz) text += (text.empty() ? "" : " ") + mhz(khz);
@@ -362,6 +360,8 @@ void section(const char* title, const Lines& lines, bool all) {
 }
 
 }  // namespace
+
+std::string mhz(std::int64_t khz) { return format("%g", static_cast<double>(khz) / 1000); }
 
 void print_inventory(const sensors::Inventory& inventory, bool all) {
   std::printf("\nWhat the kernel offers here\n");

@@ -125,7 +125,7 @@ void register_info(CLI::App& net, int& exit_code) {
 
 // ---- eval ----
 
-struct EvalOptions {
+struct NetEvalOptions {
   std::string network, dataset, data, test_file, record, engine = "auto";
   int threads = 1;
   std::uint64_t seed = 1;
@@ -133,7 +133,7 @@ struct EvalOptions {
   JsonOption json;
 };
 
-Status eval(const EvalOptions& options) {
+Status eval_network(const NetEvalOptions& options) {
   REINS_TRY(check_output(options.record));
   REINS_TRY(check_output(options.json));
   const fs::path path = network_of(options.network);
@@ -191,8 +191,8 @@ Status eval(const EvalOptions& options) {
   return {};
 }
 
-void register_eval(CLI::App& net, int& exit_code) {
-  auto options = std::make_shared<EvalOptions>();
+void register_net_eval(CLI::App& net, int& exit_code) {
+  auto options = std::make_shared<NetEvalOptions>();
   CLI::App* command = net.add_subcommand("eval", "run every level over the test images with the engine that serves");
   command->add_option("network", options->network, "network file (default: the shipped CIFAR-10 network)")
       ->type_name("FILE");
@@ -215,7 +215,7 @@ void register_eval(CLI::App& net, int& exit_code) {
   command->footer(
       "Examples:\n  reins net eval --data cifar-10-batches-bin\n  reins net eval --test-file some_records.bin");
   command->callback([options, &exit_code] {
-    const Status status = eval(*options);
+    const Status status = eval_network(*options);
     exit_code = status ? kOk : report(status.error());
   });
 }
@@ -225,7 +225,7 @@ void register_eval(CLI::App& net, int& exit_code) {
 #ifdef REINS_TRAINING
 
 /// What `train` and `compare` share.
-struct TrainOptions {
+struct NetTrainOptions {
   training::NetTrainConfig config;
   std::string data, out, stages, teacher;
   std::optional<int> epochs, batch;
@@ -234,7 +234,7 @@ struct TrainOptions {
   JsonOption json;
 };
 
-void add_training_options(CLI::App& command, TrainOptions& options) {
+void add_training_options(CLI::App& command, NetTrainOptions& options) {
   training::NetTrainConfig& config = options.config;
   command.add_option("--dataset", config.dataset, "cifar10 (needs --data) or synthetic")->capture_default_str();
   command.add_option("--data", options.data, "folder of CIFAR-10's binary files")->type_name("DIR");
@@ -258,7 +258,7 @@ void add_training_options(CLI::App& command, TrainOptions& options) {
   command.add_option("--threads", config.threads, "of libtorch")->capture_default_str();
 }
 
-Result<training::NetTrainConfig> training_config(const TrainOptions& options) {
+Result<training::NetTrainConfig> training_config(const NetTrainOptions& options) {
   training::NetTrainConfig config = options.config;
   config.data_folder = options.data;
   config.out_folder = options.out;
@@ -287,7 +287,7 @@ bool show(Progress& progress, const std::string& what, const training::NetTrainP
   return progress.update(at.done, note, at.eta_s);
 }
 
-Status train(const TrainOptions& options) {
+Status train_network(const NetTrainOptions& options) {
   REINS_ASSIGN(const training::NetTrainConfig config, training_config(options));
   std::error_code error;
   const fs::path checkpoint = config.out_folder / "checkpoint.pt";
@@ -321,8 +321,8 @@ Status train(const TrainOptions& options) {
   return {};
 }
 
-void register_train(CLI::App& net, int& exit_code) {
-  auto options = std::make_shared<TrainOptions>();
+void register_net_train(CLI::App& net, int& exit_code) {
+  auto options = std::make_shared<NetTrainOptions>();
   training::NetTrainConfig& config = options->config;
   CLI::App* command = net.add_subcommand("train", "train a group network, one group after the other, and ship it");
   command->add_option("--family", config.family, "group: the only one that is trained to be shipped")
@@ -343,7 +343,7 @@ void register_train(CLI::App& net, int& exit_code) {
       "Examples:\n  reins net train --dataset synthetic --out my-network\n"
       "  reins net train --data cifar-10-batches-bin --out my-network --resume");
   command->callback([options, &exit_code] {
-    const Status status = train(*options);
+    const Status status = train_network(*options);
     exit_code = status ? kOk : report(status.error());
   });
 }
@@ -351,7 +351,7 @@ void register_train(CLI::App& net, int& exit_code) {
 // ---- compare ----
 
 struct CompareOptions {
-  TrainOptions training;
+  NetTrainOptions training;
   std::string only;
 };
 
@@ -380,7 +380,7 @@ Status compare(const CompareOptions& options) {
 
 void register_compare(CLI::App& net, int& exit_code) {
   auto options = std::make_shared<CompareOptions>();
-  TrainOptions& training = options->training;
+  NetTrainOptions& training = options->training;
   CLI::App* command =
       net.add_subcommand("compare", "train the group network and its rivals alike, and put them side by side");
   command->add_option("--out", training.out, "folder for the table and, per row, log, checkpoint and networks")
@@ -407,7 +407,7 @@ void register_compare(CLI::App& net, int& exit_code) {
 
 #else
 
-void register_train(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "train", kNoTraining); }
+void register_net_train(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "train", kNoTraining); }
 void register_compare(CLI::App& net, int& exit_code) { register_absent(net, exit_code, "compare", kNoTraining); }
 
 #endif
@@ -418,9 +418,9 @@ void register_net(CLI::App& app, int& exit_code) {
   CLI::App* net = app.add_subcommand("net", "dynamic networks: train, compare, evaluate, describe");
   net->footer("Example:\n  reins net info --layers");
   net->require_subcommand(1);
-  register_train(*net, exit_code);
+  register_net_train(*net, exit_code);
   register_compare(*net, exit_code);
-  register_eval(*net, exit_code);
+  register_net_eval(*net, exit_code);
   register_info(*net, exit_code);
 }
 

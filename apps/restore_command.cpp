@@ -14,7 +14,7 @@
 namespace reins::apps {
 namespace {
 
-struct Options {
+struct RestoreOptions {
   std::string state = default_state_file();
   std::string root = "/";
   JsonOption json;
@@ -24,7 +24,7 @@ bool still_to_do(const actuators::RestoreReport::Line& line) {
   return line.error && line.error->kind() != ErrorKind::kNotFound && line.error->kind() != ErrorKind::kGone;
 }
 
-Result<int> restore(const Options& options) {
+Result<int> restore(const RestoreOptions& options) {
   REINS_TRY(check_root(options.root));
   REINS_ASSIGN(const actuators::RestoreReport report, actuators::RestoreFile::restore_all(options.state, options.root));
   nlohmann::json lines = nlohmann::json::array();
@@ -69,7 +69,7 @@ std::string default_state_file() {
 }
 
 void register_restore(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RestoreOptions>();
   CLI::App* command =
       app.add_subcommand("restore", "put back governors, frequencies and quotas that a killed run left");
   command->add_option("--state", options->state, "the file in which the run saved what it found")

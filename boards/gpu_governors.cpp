@@ -11,9 +11,9 @@
 namespace reins::boards {
 namespace {
 
-constexpr std::array<std::string_view, 2> kNames{"simple_ondemand", "nvhost_podgov"};
+constexpr std::array<std::string_view, 2> kGpuNames{"simple_ondemand", "nvhost_podgov"};
 
-OppId at_or_above(const Cluster& gpu, std::int64_t hertz) noexcept {
+OppId at_or_above_hz(const Cluster& gpu, std::int64_t hertz) noexcept {
   std::size_t i = 0;
   while (i + 1 < gpu.opps.size() && gpu.opps[i].freq_khz * 1000 < hertz) ++i;
   return OppId(i);
@@ -21,11 +21,11 @@ OppId at_or_above(const Cluster& gpu, std::int64_t hertz) noexcept {
 
 }  // namespace
 
-std::string_view name_of(GpuGovernor governor) noexcept { return kNames[static_cast<std::size_t>(governor)]; }
+std::string_view name_of(GpuGovernor governor) noexcept { return kGpuNames[static_cast<std::size_t>(governor)]; }
 
 std::optional<GpuGovernor> gpu_governor_named(std::string_view name) noexcept {
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] == name) return static_cast<GpuGovernor>(i);
+  for (std::size_t i = 0; i < kGpuNames.size(); ++i) {
+    if (kGpuNames[i] == name) return static_cast<GpuGovernor>(i);
   }
   return std::nullopt;
 }
@@ -47,7 +47,7 @@ OppId GpuGovernorState::step(double now_s, double busy_fraction) noexcept {
   busy_s_ = 0;
   const std::int64_t hertz =
       governor_ == GpuGovernor::kSimpleOndemand ? simple_ondemand(busy_us, total_us) : podgov(busy_us, total_us, now_s);
-  const OppId wanted = at_or_above(*gpu_, hertz);
+  const OppId wanted = at_or_above_hz(*gpu_, hertz);
   if (wanted != opp_) last_change_s_ = now_s;
   return opp_ = wanted;
 }

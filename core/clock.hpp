@@ -20,5 +20,7 @@ class MonotonicClock final : public Clock {
 
 /// CLOCK_MONOTONIC in nanoseconds, for measuring short spans.
 std::int64_t monotonic_ns() noexcept;
+/// The same in seconds.
+double monotonic_s() noexcept;
 
 }  // namespace reins

@@ -5,15 +5,10 @@
 #include <cmath>
 
 #include "core/file.hpp"
+#include "core/text.hpp"
 
 namespace reins {
 namespace {
-
-std::string_view trim(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
-  return text;
-}
 
 std::vector<std::string> split(std::string_view line) {
   std::vector<std::string> cells;

@@ -8,6 +8,7 @@
 #include "core/csv.hpp"
 #include "core/file.hpp"
 #include "core/rng.hpp"
+#include "core/text.hpp"
 
 namespace reins::data {
 namespace {
@@ -29,11 +30,6 @@ std::optional<std::string_view> comment_value(const CsvTable& table, std::string
   for (const std::string_view comment : table.comments()) {
     const auto equals = comment.find('=');
     if (equals == std::string_view::npos) continue;
-    const auto trim = [](std::string_view text) {
-      while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-      while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-      return text;
-    };
     if (trim(comment.substr(0, equals)) == key) return trim(comment.substr(equals + 1));
   }
   return std::nullopt;

@@ -7,17 +7,12 @@
 #include <vector>
 
 #include "core/csv.hpp"
+#include "core/text.hpp"
 
 namespace reins::evaluation {
 namespace {
 
 using Lines = std::vector<std::string>;
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
-  return text;
-}
 
 Lines lines_of(std::string_view text) {
   Lines lines;
@@ -31,7 +26,7 @@ Lines lines_of(std::string_view text) {
 
 /// "[cluster.power]" or "[[rail]]" without what follows it; empty where the line is no header.
 std::string header_of(std::string_view line) {
-  line = trimmed(line);
+  line = trim(line);
   if (line.empty() || line.front() != '[') return {};
   const std::size_t end = line.rfind(']');
   return end == std::string_view::npos ? std::string() : std::string(line.substr(0, end + 1));
@@ -39,10 +34,10 @@ std::string header_of(std::string_view line) {
 
 /// The key that a line sets; empty where it sets none.
 std::string_view key_of(std::string_view line) {
-  line = trimmed(line);
+  line = trim(line);
   const std::size_t equals = line.find('=');
   if (equals == std::string_view::npos || line.front() == '#') return {};
-  return trimmed(line.substr(0, equals));
+  return trim(line.substr(0, equals));
 }
 
 /// [first, last) of the lines that belong to the header in line `at`.
@@ -73,7 +68,7 @@ std::size_t find_table(const Lines& lines, std::string_view table) {
     for (std::size_t i = at + 1; i < end_of(lines, at); ++i) {
       const std::string value = '"' + std::string(name) + '"';
       const std::size_t equals = lines[i].find('=');
-      if (key_of(lines[i]) == "name") named = trimmed(lines[i].substr(equals + 1)).substr(0, value.size()) == value;
+      if (key_of(lines[i]) == "name") named = trim(lines[i].substr(equals + 1)).substr(0, value.size()) == value;
     }
     if (!named) continue;
     if (part.empty()) return at;

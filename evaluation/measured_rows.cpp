@@ -6,6 +6,7 @@
 #include <set>
 
 #include "boards/by_name.hpp"
+#include "core/text.hpp"
 
 namespace reins::evaluation {
 namespace {
@@ -45,12 +46,6 @@ constexpr std::array kKnown = {Known{"mapping", "mapping", 0},
 
 constexpr double kAbsoluteZero_c = -273.15;
 constexpr double kNear = 0.005;  // of an operating point's frequency
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
-}
 
 /// Where each quantity stands in the file.
 class Columns {
@@ -287,14 +282,14 @@ Result<std::map<std::string, std::string>> parse_columns(std::string_view text) 
     const std::string_view item = text.substr(0, comma);
     text = comma == std::string_view::npos ? std::string_view{} : text.substr(comma + 1);
     const std::size_t equals = item.find('=');
-    const std::string ours(trimmed(item.substr(0, equals)));
-    if (equals == std::string_view::npos || trimmed(item.substr(equals + 1)).empty()) {
+    const std::string ours(trim(item.substr(0, equals)));
+    if (equals == std::string_view::npos || trim(item.substr(equals + 1)).empty()) {
       return fail(ErrorKind::kUsage, "'" + std::string(item) + "' is not OURS=THEIRS", "--columns");
     }
     if (std::none_of(kKnown.begin(), kKnown.end(), [&](const Known& known) { return ours == known.column; })) {
       return fail(ErrorKind::kUsage, "there is no column '" + ours + "'", "--columns", "known: " + known_columns());
     }
-    columns[ours] = trimmed(item.substr(equals + 1));
+    columns[ours] = trim(item.substr(equals + 1));
   }
   return columns;
 }

@@ -66,7 +66,7 @@ std::string tile(const std::string& figure, const std::string& what, const Figur
          "</span></div>\n";
 }
 
-std::string saved(const Figure& ratio) {
+std::string saved_text(const Figure& ratio) {
   if (ratio.n == 0) return "-";
   return fixed(100 * (1 - ratio.mean), 1) + (ratio.n > 1 ? " ± " + fixed(100 * ratio.spread, 1) : "") + " %";
 }
@@ -84,12 +84,12 @@ std::string tiles_of(const std::vector<Headline>& headlines) {
     if (shown == nullptr || oracle == nullptr) continue;
     const std::string end = ", floors " + headline.floors + "; the oracle, the ceiling, saves ";
     if (shown->to_kernel.n > 0)
-      tiles +=
-          tile(saved(shown->to_kernel), "less energy than schedutil, full network" + end + saved(oracle->to_kernel),
-               shown->miss_over_kernel);
+      tiles += tile(saved_text(shown->to_kernel),
+                    "less energy than schedutil, full network" + end + saved_text(oracle->to_kernel),
+                    shown->miss_over_kernel);
     if (shown->to_best_static.n > 0)
-      tiles += tile(saved(shown->to_best_static),
-                    "less energy than the best static setting" + end + saved(oracle->to_best_static),
+      tiles += tile(saved_text(shown->to_best_static),
+                    "less energy than the best static setting" + end + saved_text(oracle->to_best_static),
                     shown->miss_over_best_static);
   }
   return tiles.empty() ? tiles : "<div class=\"tiles\">" + tiles + "</div>\n";

@@ -8,8 +8,7 @@
 namespace reins::evaluation {
 namespace {
 
-constexpr double kMilli = 1e3;
-constexpr double kWidth = 1120, kHeight = 540;
+constexpr double kFrontWidth = 1120, kHeight = 540;
 constexpr double kLeft = 74, kTop = 30, kRight = 20, kBottom = 46;
 /// Rows whose p95 is beyond so many times schedutil's have a queue that never empties: they stand on the right border.
 constexpr double kFarAway = 5;
@@ -49,7 +48,7 @@ class Labels {
       const double back = place.anchor[0] == 'e' ? width : place.anchor[0] == 'm' ? width / 2 : 0;
       const double begin = plot_.x(at.x) + place.dx - back, base = plot_.y(at.y) + place.dy;
       const Box box{begin, base - 10, begin + width, base + 3};
-      const bool free = box.left > kLeft + 2 && box.right < kWidth - 2 && box.top > kTop - 8 &&
+      const bool free = box.left > kLeft + 2 && box.right < kFrontWidth - 2 && box.top > kTop - 8 &&
                         box.bottom < kHeight - kBottom &&
                         std::none_of(taken_.begin(), taken_.end(), [&](const Box& other) { return box.hits(other); });
       if (!free) continue;
@@ -94,13 +93,13 @@ std::vector<Point> front_of(std::vector<const policies::ProfilePoint*> points) {
 }
 
 std::string accuracy_key(double low, double high) {
-  std::string key = "<text class=\"tick\" x=\"" + px(kWidth - 250) + "\" y=\"15\" text-anchor=\"end\">mean accuracy " +
-                    fixed(100 * low, 1) + " %</text>";
+  std::string key = "<text class=\"tick\" x=\"" + px(kFrontWidth - 250) +
+                    "\" y=\"15\" text-anchor=\"end\">mean accuracy " + fixed(100 * low, 1) + " %</text>";
   for (int i = 0; i < 40; ++i) {
-    key += "<rect x=\"" + px(kWidth - 242 + 4 * i) +
+    key += "<rect x=\"" + px(kFrontWidth - 242 + 4 * i) +
            "\" y=\"6\" width=\"4.6\" height=\"10\" style=\"fill:" + ramp_colour(i / 39.0) + "\"/>";
   }
-  return key + "<text class=\"tick\" x=\"" + px(kWidth - 74) + "\" y=\"15\">" + fixed(100 * high, 1) + " %</text>";
+  return key + "<text class=\"tick\" x=\"" + px(kFrontWidth - 74) + "\" y=\"15\">" + fixed(100 * high, 1) + " %</text>";
 }
 
 }  // namespace
@@ -137,8 +136,8 @@ std::string front_figure(const Evaluation& evaluation, const env::World& world) 
     return ramp_colour(high_accuracy > low_accuracy ? (accuracy - low_accuracy) / (high_accuracy - low_accuracy) : 1);
   };
 
-  Plot plot("front", kLeft, kTop, kWidth - kLeft - kRight, kHeight - kTop - kBottom, Axis::logarithmic(low_ms, high_ms),
-            Axis::logarithmic(low_mj, high_mj));
+  Plot plot("front", kLeft, kTop, kFrontWidth - kLeft - kRight, kHeight - kTop - kBottom,
+            Axis::logarithmic(low_ms, high_ms), Axis::logarithmic(low_mj, high_mj));
   plot.frame("", "p95 latency, ms (log)", "energy per request, mJ (log)");
   for (std::size_t l = 0; l < profile.size(); ++l) {
     const std::string of_level = colour(world.profile->accuracy(LevelId(l)));
@@ -176,7 +175,7 @@ std::string front_figure(const Evaluation& evaluation, const env::World& world) 
     }
   }
   return "<figure>" +
-         svg_element(kWidth, kHeight, "latency, energy and accuracy of all policies",
+         svg_element(kFrontWidth, kHeight, "latency, energy and accuracy of all policies",
                      plot.svg() + accuracy_key(low_accuracy, high_accuracy)) +
          "<figcaption>Diamonds: learned policies and the oracle; circles: everything else. Names: the main rows, "
          "governors on their "

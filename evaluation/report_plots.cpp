@@ -10,7 +10,6 @@
 namespace reins::evaluation {
 namespace {
 
-constexpr double kMilli = 1e3;
 constexpr double kWidth = 1120;
 
 /// One policy of the time line, panel by panel.

@@ -12,6 +12,9 @@
 
 namespace reins::evaluation {
 
+/// To milliseconds and millijoules; megahertz to kilohertz.
+inline constexpr double kMilli = 1e3;
+
 /// A comparison with what a reader must know of it.
 struct Evaluation {
   std::string board, board_title, board_notes;

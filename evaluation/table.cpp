@@ -12,7 +12,7 @@ std::size_t width_of(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
-std::vector<std::string> lines_of(std::string_view text) {
+std::vector<std::string> title_lines_of(std::string_view text) {
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
@@ -55,7 +55,7 @@ std::string Table::text() const {
   std::size_t title_lines = 0;
   std::vector<std::size_t> widths(columns_.size(), 0);
   for (std::size_t c = 0; c < columns_.size(); ++c) {
-    titles.push_back(lines_of(columns_[c].title));
+    titles.push_back(title_lines_of(columns_[c].title));
     title_lines = std::max(title_lines, titles[c].size());
     for (const std::string& line : titles[c]) widths[c] = std::max(widths[c], width_of(line));
     for (const auto& row : rows_) {
@@ -90,7 +90,8 @@ std::string Table::html() const {
   std::string out = "<table><thead><tr>";
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     std::string title;
-    for (const std::string& line : lines_of(columns_[c].title)) title += (title.empty() ? "" : "<br>") + escaped(line);
+    for (const std::string& line : title_lines_of(columns_[c].title))
+      title += (title.empty() ? "" : "<br>") + escaped(line);
     out += std::string("<th") + cell_class(c) + ">" + title + "</th>";
   }
   out += "</tr></thead>\n<tbody>\n";

@@ -7,7 +7,6 @@
 namespace reins::evaluation {
 namespace {
 
-constexpr double kMilli = 1e3;
 constexpr double kPercent = 100;
 
 /// "97.1", or "97.1 ±0.8" over several policies; "-" where there is nothing.

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::int64_t kSchema = 1;
 constexpr std::string_view kFormat = "reins-answers";
-constexpr std::string_view kAgain = "record the answers again with reins net eval --record";
+constexpr std::string_view kRecordAgain = "record the answers again with reins net eval --record";
 
 std::uint32_t checksum(const std::vector<std::uint8_t>& labels,
                        const std::vector<std::vector<std::uint8_t>>& predicted) {
@@ -26,7 +26,7 @@ Value binary(const std::vector<std::uint8_t>& bytes) { return Value::Binary{std:
 Result<Answers> Answers::make(std::string network, std::string network_fingerprint, std::string dataset,
                               std::string dataset_title, std::int64_t classes, std::vector<std::uint8_t> labels,
                               std::vector<std::vector<std::uint8_t>> predicted) {
-  const auto mismatch = [](std::string_view what) { return fail(ErrorKind::kMismatch, what, "answers", kAgain); };
+  const auto mismatch = [](std::string_view what) { return fail(ErrorKind::kMismatch, what, "answers", kRecordAgain); };
   if (labels.empty() || predicted.empty()) return mismatch("no images or no levels");
   const auto in_range = [classes](std::uint8_t c) { return c < classes; };
   if (!std::all_of(labels.begin(), labels.end(), in_range)) return mismatch("a label is beyond the number of classes");
@@ -72,7 +72,7 @@ Result<Answers> Answers::read(const std::filesystem::path& path) {
 }
 
 Result<Answers> Answers::parse(std::string_view bytes, std::string_view where) {
-  const auto garbled = [where](std::string_view what) { return fail(ErrorKind::kGarbled, what, where, kAgain); };
+  const auto garbled = [where](std::string_view what) { return fail(ErrorKind::kGarbled, what, where, kRecordAgain); };
   auto value = unpack(bytes, where);
   if (!value || value->map() == nullptr) return garbled("not a table of answers, or cut short");
   const Value* const format = value->find("format");
@@ -81,7 +81,7 @@ Result<Answers> Answers::parse(std::string_view bytes, std::string_view where) {
   }
   REINS_ASSIGN(const std::int64_t schema, value->integer_at("schema", where, 0, 1 << 20));
   if (schema != kSchema) {
-    return fail(ErrorKind::kMismatch, "a table of answers of schema " + std::to_string(schema), where, kAgain);
+    return fail(ErrorKind::kMismatch, "a table of answers of schema " + std::to_string(schema), where, kRecordAgain);
   }
   REINS_ASSIGN(std::string network, value->text_at("network", where));
   REINS_ASSIGN(std::string network_fingerprint, value->text_at("network_fingerprint", where));

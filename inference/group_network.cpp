@@ -75,6 +75,12 @@ double GroupArchitecture::peak_activation_bytes_of_level(std::int64_t level_inde
   return kFloatBytes * static_cast<double>(most);
 }
 
+double GroupArchitecture::macs_of_level(std::int64_t level_index) const {
+  double macs = 0;
+  for (const LayerCost& layer : layers_of_level(level_index)) macs += layer.macs;
+  return macs;
+}
+
 std::vector<LayerCost> GroupArchitecture::layers_of_level(std::int64_t level_index) const {
   std::vector<LayerCost> layers;
   for (std::int64_t group = 0; group <= level_index; ++group) {

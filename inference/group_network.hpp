@@ -46,6 +46,7 @@ struct GroupArchitecture {
   /// Layers of levels 0..level_index, one entry per group and stage and one per group's share of the classifier;
   /// float32.
   std::vector<LayerCost> layers_of_level(std::int64_t level_index) const;
+  double macs_of_level(std::int64_t level_index) const;
 
   friend bool operator==(const GroupArchitecture&, const GroupArchitecture&) = default;
 };

@@ -178,7 +178,7 @@ class Planner {
 };
 
 /// One group's weights, packed; its partial logits.
-struct PackedGroup {
+struct OnednnGroup {
   std::vector<dnnl::memory> weights, biases;
   dnnl::memory logits;
 };
@@ -244,7 +244,7 @@ class OnednnEngine final : public Engine {
   struct Batch {
     Plan plan;
     dnnl::memory input;
-    std::vector<PackedGroup> groups;
+    std::vector<OnednnGroup> groups;
     std::vector<WorkerBuffers> workers;
   };
 
@@ -263,10 +263,10 @@ class OnednnEngine final : public Engine {
     const Plan& plan = batch.plan;
     batch.input = dnnl::memory(plan.buffers.front(), cpu_);
     for (std::size_t g = 0; g < weights.groups.size(); ++g) {
-      PackedGroup packed;
+      OnednnGroup packed;
       const GroupWeights& group = weights.groups[g];
       // Where both plans want the same layout, they share one copy.
-      const PackedGroup* const other = batches_.empty() ? nullptr : &batches_.front().groups[g];
+      const OnednnGroup* const other = batches_.empty() ? nullptr : &batches_.front().groups[g];
       const auto packed_once = [&](std::size_t w, const Tensor& tensor, const Dims& dims) {
         return other != nullptr && batches_.front().plan.weights[w] == plan.weights[w]
                    ? other->weights[w]
@@ -310,7 +310,7 @@ class OnednnEngine final : public Engine {
                       dnnl::memory::data_type::u8, Tag::a);
       worker.scratchpads.emplace_back(desc, cpu_, aligned);
     }
-    for (PackedGroup& group : batch.groups) {
+    for (OnednnGroup& group : batch.groups) {
       auto& of_group = worker.arguments.emplace_back();
       for (std::size_t i = 0; i < plan.steps.size(); ++i) {
         const Step& step = plan.steps[i];

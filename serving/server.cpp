@@ -30,8 +30,6 @@ constexpr int kReceiveQueue = 256;    // per client; beyond it TCP makes the cli
 constexpr double kIdleWait_s = 1.0;
 constexpr double kMaxTelemetryHz = 1000;
 
-double now_s() noexcept { return static_cast<double>(monotonic_ns()) * 1e-9; }
-
 std::string_view view(const zmq::message_t& message) {
   return {static_cast<const char*>(message.data()), message.size()};
 }
@@ -159,7 +157,7 @@ class Server::Impl {
   std::uint64_t next_token_ = 1;
   std::uint64_t overloaded_ = 0;  // refused here: the driver never saw them
   std::uint64_t malformed_ = 0;
-  double started_s_ = now_s();
+  double started_s_ = monotonic_s();
   bool stopping_ = false;
   std::string warned_;           // what is amiss, as it was logged last
   std::optional<Error> failed_;  // the driver's
@@ -384,7 +382,7 @@ protocol::StatusAnswer Server::Impl::status(AppId app) const {
   for (const inference::LevelFacts& level : options_.network.levels) answer.accuracies.push_back(level.accuracy);
   answer.waiting = waiting();
   answer.queue_limit = options_.queue_limit;
-  answer.uptime_s = now_s() - started_s_;
+  answer.uptime_s = monotonic_s() - started_s_;
   answer.goals = goals(app);
   answer.warning = facts.warning;
   answer.emulated = facts.emulated;
@@ -421,8 +419,8 @@ void Server::Impl::finish() {
 Status Server::Impl::run(int stop_fd) {
   const bool publishes = !telemetry_endpoint.empty();
   const double period_s = 1 / options_.telemetry_hz;
-  double next_publish_s = now_s() + period_s;
-  double next_note_s = now_s() + kIdleWait_s;
+  double next_publish_s = monotonic_s() + period_s;
+  double next_note_s = monotonic_s() + kIdleWait_s;
   double drained_s = 0;
   try {
     if (options_.log) {
@@ -434,11 +432,11 @@ Status Server::Impl::run(int stop_fd) {
                                             {nullptr, driver_.event_fd(), ZMQ_POLLIN, 0}};
       if (gate_) items.push_back({zap_.handle(), 0, ZMQ_POLLIN, 0});
       if (!stopping_) items.push_back({nullptr, stop_fd, ZMQ_POLLIN, 0});
-      double until_s = now_s() + kIdleWait_s;
+      double until_s = monotonic_s() + kIdleWait_s;
       if (publishes) until_s = std::min(until_s, next_publish_s);
       until_s = std::min(until_s, next_note_s);
       if (stopping_) until_s = std::min(until_s, drained_s);
-      const double wait_s = std::max(0.0, until_s - now_s());
+      const double wait_s = std::max(0.0, until_s - monotonic_s());
       try {
         zmq::poll(items, std::chrono::milliseconds(static_cast<std::int64_t>(std::ceil(wait_s * 1e3))));
       } catch (const zmq::error_t& error) {
@@ -448,22 +446,22 @@ Status Server::Impl::run(int stop_fd) {
       if (gate_ && items[2].revents != 0) on_zap();
       if (items[1].revents != 0) on_replies();
       for (int i = 0; i < kBatch && (router_.get(zmq::sockopt::events) & ZMQ_POLLIN) != 0; ++i) on_message();
-      if (publishes && now_s() >= next_publish_s) {
+      if (publishes && monotonic_s() >= next_publish_s) {
         publish();
-        next_publish_s = std::max(next_publish_s + period_s, now_s());
+        next_publish_s = std::max(next_publish_s + period_s, monotonic_s());
       }
-      if (now_s() >= next_note_s) {
+      if (monotonic_s() >= next_note_s) {
         note_warning();
-        next_note_s = now_s() + kIdleWait_s;
+        next_note_s = monotonic_s() + kIdleWait_s;
       }
       if (!stopping_ && items.back().revents != 0) {
         stopping_ = true;
-        drained_s = now_s() + options_.drain_s;
+        drained_s = monotonic_s() + options_.drain_s;
         if (options_.log) options_.log->info("stopping; {} under way", pending_.size());
       }
       if (!failed_) failed_ = driver_.failure();
       if (failed_) break;
-      if (stopping_ && (pending_.empty() || now_s() >= drained_s)) break;
+      if (stopping_ && (pending_.empty() || monotonic_s() >= drained_s)) break;
     }
     stopping_ = true;
     note_warning();  // what went amiss since the last look

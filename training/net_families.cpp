@@ -12,12 +12,6 @@ using inference::GroupArchitecture;
 using inference::GroupModule;
 using torch::nn::functional::cross_entropy;
 
-double macs_of(const GroupArchitecture& a, std::int64_t level_index) {
-  double macs = 0;
-  for (const LayerCost& layer : a.layers_of_level(level_index)) macs += layer.macs;
-  return macs;
-}
-
 constexpr double kForwardAndBackward = 3;  // forward passes that a training step costs
 
 /// What a part that is a whole module is made of.
@@ -52,7 +46,7 @@ class Incremental final : public NetFamily {
 
   std::vector<Part> parts() override {
     std::vector<Part> parts;
-    const double path_macs = macs_of(network_->architecture(), 0);
+    const double path_macs = network_->architecture().macs_of_level(0);
     for (std::int64_t g = 0; g < network_->architecture().groups; ++g) {
       Part part = whole("group " + std::to_string(g + 1), *network_->path(g), {g}, path_macs);
       part.macs += static_cast<double>(g) * path_macs;  // the frozen groups' forward passes
@@ -134,7 +128,7 @@ class Whole final : public NetFamily {
       const std::int64_t last = last_level(networks_[i]);
       const std::int64_t judged = networks_.size() == 1 ? last : static_cast<std::int64_t>(i);
       const std::string name = networks_.size() == 1 ? "all groups" : "network " + std::to_string(i + 1);
-      parts.push_back(whole(name, *networks_[i], {judged}, macs_of(networks_[i]->architecture(), last)));
+      parts.push_back(whole(name, *networks_[i], {judged}, networks_[i]->architecture().macs_of_level(last)));
     }
     return parts;
   }

@@ -9,12 +9,6 @@ using inference::GroupArchitecture;
 
 constexpr double kTaps = 9;  // of a 3x3 convolution
 
-double macs_of(const GroupArchitecture& a, std::int64_t level_index) {
-  double macs = 0;
-  for (const LayerCost& layer : a.layers_of_level(level_index)) macs += layer.macs;
-  return macs;
-}
-
 GroupArchitecture one_path(GroupArchitecture a) {
   a.groups = 1;
   return a;
@@ -31,15 +25,15 @@ GroupArchitecture widened(const GroupArchitecture& path, double factor) {
 Result<GroupArchitecture> dense_of(const GroupArchitecture& groups, std::int64_t level_index) {
   REINS_TRY(groups.validate());
   const GroupArchitecture path = one_path(groups);
-  const double wanted = macs_of(groups, level_index);
+  const double wanted = groups.macs_of_level(level_index);
   GroupArchitecture best = path;
   // Twice the channels are about four times the work, so the factor lies between 1 and the number of groups. It is
   // walked in small steps from below: the costs only rise, and the first past the mark ends it.
   constexpr double kStep = 1e-3;
-  for (int i = 1; macs_of(best, 0) < wanted; ++i) {
+  for (int i = 1; best.macs_of_level(0) < wanted; ++i) {
     const GroupArchitecture next = widened(path, 1 + i * kStep);
-    const double macs = macs_of(next, 0);
-    if (std::abs(macs - wanted) < std::abs(macs_of(best, 0) - wanted)) best = next;
+    const double macs = next.macs_of_level(0);
+    if (std::abs(macs - wanted) < std::abs(best.macs_of_level(0) - wanted)) best = next;
     if (macs >= wanted) break;
   }
   if (const Status status = best.validate(); !status) {
@@ -59,7 +53,7 @@ Result<SlimmableArchitecture> SlimmableArchitecture::of(const GroupArchitecture&
 }
 
 double SlimmableArchitecture::macs(std::int64_t level_index) const {
-  return macs_of(widths[static_cast<std::size_t>(level_index)], 0);
+  return widths[static_cast<std::size_t>(level_index)].macs_of_level(0);
 }
 
 double SlimmableArchitecture::parameters(std::int64_t level_index) const {
@@ -86,7 +80,7 @@ Result<EarlyExitArchitecture> EarlyExitArchitecture::of(const GroupArchitecture&
   EarlyExitArchitecture a;
   a.trunk = one_path(groups);
   for (std::int64_t level = 1; level < groups.groups; ++level) {
-    const double wanted = macs_of(groups, level);
+    const double wanted = groups.macs_of_level(level);
     a.widths.push_back(1);
     double behind = a.macs(level);  // of the width before, always short of the mark
     while (a.macs(level) < wanted) {
@@ -112,7 +106,7 @@ double EarlyExitArchitecture::exit_macs(std::int64_t level_index) const noexcept
 }
 
 double EarlyExitArchitecture::macs(std::int64_t level_index) const noexcept {
-  double macs = macs_of(trunk, 0) - exit_macs(0) + exit_macs(level_index);
+  double macs = trunk.macs_of_level(0) - exit_macs(0) + exit_macs(level_index);
   for (std::int64_t level = 1; level <= level_index; ++level) {
     const auto in = static_cast<double>(channels(level - 1));
     const auto out = static_cast<double>(channels(level));

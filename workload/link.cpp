@@ -15,8 +15,6 @@ namespace {
 
 constexpr int kSendQueue = 4096;
 
-double now_s() noexcept { return static_cast<double>(monotonic_ns()) * 1e-9; }
-
 }  // namespace
 
 class Link::Impl {
@@ -111,11 +109,11 @@ Status Link::Impl::arm(double until_s) {
 Result<std::optional<protocol::Reply>> Link::Impl::receive(double until_s) {
   try {
     REINS_ASSIGN(std::optional<protocol::Reply> waiting, take());
-    if (waiting || now_s() >= until_s) return waiting;
+    if (waiting || monotonic_s() >= until_s) return waiting;
     REINS_TRY(arm(until_s));
     zmq::pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, timer_, ZMQ_POLLIN, 0}};
     try {
-      const double wait_s = std::clamp(until_s - now_s(), 0.0, 3600.0);
+      const double wait_s = std::clamp(until_s - monotonic_s(), 0.0, 3600.0);
       zmq::poll(items, 2, std::chrono::milliseconds(static_cast<std::int64_t>(wait_s * 1e3) + 1));
     } catch (const zmq::error_t& error) {
       if (error.num() != EINTR) throw;
@@ -146,8 +144,8 @@ Result<std::optional<protocol::Reply>> Link::receive(double until_s) { return im
 Result<protocol::Reply> Link::ask(const protocol::Request& request, double timeout_s,
                                   const std::function<bool()>& cancelled) {
   REINS_TRY(send(request));
-  const double until_s = now_s() + timeout_s;
-  while (now_s() < until_s && !(cancelled && cancelled())) {
+  const double until_s = monotonic_s() + timeout_s;
+  while (monotonic_s() < until_s && !(cancelled && cancelled())) {
     REINS_ASSIGN(std::optional<protocol::Reply> reply, receive(until_s));
     if (!reply || reply->id != request.id) continue;
     if (const auto* fault = std::get_if<protocol::Fault>(&reply->body)) {

@@ -14,8 +14,6 @@ constexpr double kSoonest_s = 1e-6;  // a deadline on the wire is above zero, ev
 constexpr double kMaxTarget_s = 3600;
 constexpr int kMaxApp = 63;
 
-double now_s() noexcept { return static_cast<double>(monotonic_ns()) * 1e-9; }
-
 protocol::Request request_of(const char* id, int app, decltype(protocol::Request::body) body) {
   protocol::Request request;
   request.id = Value(id);
@@ -176,7 +174,7 @@ void Replay::tell(double at_s) {
 /// Takes replies until `until_s`, until there is enough, or until the user has (once: what is left to do then is done).
 Status Replay::wait(double until_s, const std::function<bool()>& enough) {
   while (!(enough && enough())) {
-    const double at_s = now_s();
+    const double at_s = monotonic_s();
     tell(at_s);
     if (!result_.interrupted && stop_ && stop_()) {
       result_.interrupted = true;
@@ -184,8 +182,8 @@ Status Replay::wait(double until_s, const std::function<bool()>& enough) {
     }
     REINS_ASSIGN(const std::optional<protocol::Reply> reply, link_.receive(std::min(until_s, at_s + kTick_s)));
     if (reply) {
-      on_reply(*reply, now_s());
-    } else if (now_s() >= until_s) {
+      on_reply(*reply, monotonic_s());
+    } else if (monotonic_s() >= until_s) {
       return {};
     }
   }
@@ -205,7 +203,7 @@ Status Replay::send(const data::TraceRow& row) {
   record.due_s = row.time_s;
   record.target_s = goals.latency_s ? goals.latency_s : found_[row.app].latency_s;
   record.label = images_.labels[image];
-  record.sent_late_s = std::max(0.0, now_s() - start_s_ - row.time_s);
+  record.sent_late_s = std::max(0.0, monotonic_s() - start_s_ - row.time_s);
 
   protocol::Infer infer;
   infer.tensor = {protocol::DType::kUint8,
@@ -232,7 +230,7 @@ Status Replay::run() {
   result_.dataset = images_.name;
   result_.duration_s = trace_.end_s;
   result_.records.reserve(trace_.rows.size());
-  start_s_ = now_s();
+  start_s_ = monotonic_s();
   for (const data::TraceRow& row : trace_.rows) {
     REINS_TRY(wait(start_s_ + row.time_s, {}));
     if (result_.interrupted) break;
@@ -240,7 +238,7 @@ Status Replay::run() {
   }
   // Energy is counted to the trace's fixed end, the same for every policy; answers may still be on their way then.
   if (!result_.interrupted) REINS_TRY(wait(start_s_ + trace_.end_s, {}));
-  if (result_.interrupted) result_.duration_s = now_s() - start_s_;
+  if (result_.interrupted) result_.duration_s = monotonic_s() - start_s_;
   return {};
 }
 
@@ -248,8 +246,8 @@ Status Replay::run() {
 Status Replay::part() {
   static_cast<void>(link_.send(request_of("after", 0, protocol::MetricsQuery{})));
   const double patience_s = result_.interrupted ? std::min(1.0, options_.answer_timeout_s) : options_.answer_timeout_s;
-  REINS_TRY(
-      wait(now_s() + patience_s, [this] { return result_.after.has_value() && settled_ == result_.records.size(); }));
+  REINS_TRY(wait(monotonic_s() + patience_s,
+                 [this] { return result_.after.has_value() && settled_ == result_.records.size(); }));
   if (!result_.after) return {};  // nobody is there to take the goals back
   for (const auto& [app, goals] : goals_) {
     const protocol::Goal undo = restoring(found_[app]);

@@ -11,7 +11,7 @@
 namespace reins::actuators {
 namespace {
 
-constexpr std::string_view kHint = "delegate the group to this user (systemd: Delegate=cpu), or run as root";
+constexpr std::string_view kDelegateHint = "delegate the group to this user (systemd: Delegate=cpu), or run as root";
 constexpr std::string_view kNoGroup =
     "start it in a group of its own: systemd-run --scope -p Delegate=yes -p CPUQuota=10000% <command>";
 constexpr std::int64_t kLeastQuotaUs = 1000;  // min_cfs_quota_period in kernel/sched/core.c
@@ -26,7 +26,7 @@ class CgroupQuota final : public Actuator {
     std::error_code code;
     v2_ = std::filesystem::exists(folder_ / "cpu.max", code);
     const char* file = v2_ ? "cpu.max" : "cpu.cfs_quota_us";
-    auto opened = KernelFile::open(folder_ / file, KernelFile::Access::kReadWrite, kHint);
+    auto opened = KernelFile::open(folder_ / file, KernelFile::Access::kReadWrite, kDelegateHint);
     if (!opened && opened.error().kind() == ErrorKind::kNotFound) {
       return fail(ErrorKind::kNotFound, "has no cpu quota (neither cpu.max nor cpu.cfs_quota_us)", folder_.native(),
                   kNoGroup);

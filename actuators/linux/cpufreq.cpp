@@ -5,15 +5,15 @@
 namespace reins::actuators {
 namespace {
 
-constexpr FrequencyLayout kLayout = {"scaling_governor",
-                                     "scaling_available_governors",
-                                     "scaling_min_freq",
-                                     "scaling_max_freq",
-                                     "scaling_setspeed",
-                                     "scaling_available_frequencies",
-                                     "cpuinfo_min_freq",
-                                     "cpuinfo_max_freq",
-                                     1};
+constexpr FrequencyLayout kCpufreqLayout = {"scaling_governor",
+                                            "scaling_available_governors",
+                                            "scaling_min_freq",
+                                            "scaling_max_freq",
+                                            "scaling_setspeed",
+                                            "scaling_available_frequencies",
+                                            "cpuinfo_min_freq",
+                                            "cpuinfo_max_freq",
+                                            1};
 
 }  // namespace
 
@@ -24,7 +24,7 @@ Result<std::unique_ptr<FrequencyActuator>> make_cpufreq(std::string_view name, s
     return fail(ErrorKind::kNotFound, "no such cpufreq policy", (site.root / folder).native(),
                 "this kernel has no cpufreq driver for it; virtual machines have none");
   }
-  return make_with_layout(name, found, kLayout, site);
+  return make_with_layout(name, found, kCpufreqLayout, site);
 }
 
 }  // namespace reins::actuators

@@ -6,7 +6,7 @@
 namespace reins::actuators {
 namespace {
 
-constexpr FrequencyLayout kLayout = {
+constexpr FrequencyLayout kDevfreqLayout = {
     "governor", "available_governors", "min_freq", "max_freq", "userspace/set_freq", "available_frequencies", "", "",
     1000,       "target_freq"};
 
@@ -19,7 +19,7 @@ Result<std::unique_ptr<FrequencyActuator>> make_devfreq(std::string_view name, s
     return fail(ErrorKind::kNotFound, "no such devfreq device", (site.root / folder).native(),
                 "list the devices with ls /sys/class/devfreq");
   }
-  return make_with_layout(name, found, kLayout, site);
+  return make_with_layout(name, found, kDevfreqLayout, site);
 }
 
 }  // namespace reins::actuators

@@ -9,11 +9,12 @@
 #include <utility>
 
 #include "core/kernel_file.hpp"
+#include "core/text.hpp"
 
 namespace reins::actuators {
 namespace {
 
-constexpr std::string_view kHint = "run as root, or install packaging/99-reins.rules and join the group reins";
+constexpr std::string_view kDeniedHint = "run as root, or install packaging/99-reins.rules and join the group reins";
 constexpr std::string_view kUserspace = "userspace";
 
 /// The whole numbers of a line, ascending.
@@ -35,15 +36,6 @@ std::vector<std::int64_t> numbers_in(std::string_view text) {
   return all;
 }
 
-bool holds_word(std::string_view text, std::string_view word) noexcept {
-  while (!text.empty()) {
-    const std::size_t space = text.find(' ');
-    if (text.substr(0, space) == word) return true;
-    text = space == std::string_view::npos ? std::string_view{} : text.substr(space + 1);
-  }
-  return false;
-}
-
 /// Min and max are written in the order in which the range never turns over: older kernels refuse a minimum above the
 /// maximum. Frequencies below are in the files' own units until they leave.
 class Frequency final : public FrequencyActuator {
@@ -60,9 +52,9 @@ class Frequency final : public FrequencyActuator {
   Status open() {
     if (site_.restore != nullptr) REINS_TRY(lock());
     const auto access = KernelFile::Access::kReadWrite;
-    REINS_ASSIGN(governor_, KernelFile::open(folder_ / layout_.governor, access, kHint));
-    REINS_ASSIGN(min_, KernelFile::open(folder_ / layout_.min, access, kHint));
-    REINS_ASSIGN(max_, KernelFile::open(folder_ / layout_.max, access, kHint));
+    REINS_ASSIGN(governor_, KernelFile::open(folder_ / layout_.governor, access, kDeniedHint));
+    REINS_ASSIGN(min_, KernelFile::open(folder_ / layout_.min, access, kDeniedHint));
+    REINS_ASSIGN(max_, KernelFile::open(folder_ / layout_.max, access, kDeniedHint));
     governors_ = first_line(folder_ / layout_.governors);
     table_ = numbers_in(first_line(folder_ / layout_.available));
     for (const std::int64_t value : table_) available_khz_.push_back(value / layout_.units_per_khz);
@@ -212,7 +204,7 @@ class Frequency final : public FrequencyActuator {
     if (!layout_.target.empty()) {
       if (auto target = KernelFile::open(folder_ / layout_.target)) target_ = std::move(*target);
     }
-    REINS_ASSIGN(set_, KernelFile::open(folder_ / layout_.set, KernelFile::Access::kReadWrite, kHint));
+    REINS_ASSIGN(set_, KernelFile::open(folder_ / layout_.set, KernelFile::Access::kReadWrite, kDeniedHint));
     return {};
   }
 

@@ -10,7 +10,7 @@
 namespace reins::sensors {
 namespace {
 
-constexpr std::string_view kHint = "load the chip's driver (modprobe ina2xx, ina3221, ...) and see sensors(1)";
+constexpr std::string_view kHwmonHint = "load the chip's driver (modprobe ina2xx, ina3221, ...) and see sensors(1)";
 
 bool there(const std::filesystem::path& path) {
   std::error_code code;
@@ -67,28 +67,28 @@ Opened open_hwmon_channel(const std::filesystem::path& chip, std::string_view ch
     }
     signal.quantity = kind->quantity;
     signal.behaviour = kind->behaviour;
-    return open_file({chip / index, {}, kind->scale}, std::move(signal), 0, place, kHint);
+    return open_file({chip / index, {}, kind->scale}, std::move(signal), 0, place, kHwmonHint);
   }
   if (index.find_first_not_of("0123456789") != std::string::npos) {
     const std::string number = labelled(chip, index);
     if (number.empty())
-      return fail(ErrorKind::kNotFound, "has no channel labelled '" + index + "'", chip.native(), kHint);
+      return fail(ErrorKind::kNotFound, "has no channel labelled '" + index + "'", chip.native(), kHwmonHint);
     index = number;
   }
   if (wanted.quantity == Quantity::kTemperatureC) {
-    return open_file({chip / ("temp" + index + "_input"), {}, 1e-3}, std::move(signal), 0, place, kHint);
+    return open_file({chip / ("temp" + index + "_input"), {}, 1e-3}, std::move(signal), 0, place, kHwmonHint);
   }
   for (const char* name : {"_input", "_average"}) {
     const std::filesystem::path file = chip / ("power" + index + name);
-    if (there(file)) return open_file({file, {}, 1e-6}, std::move(signal), 0, place, kHint);
+    if (there(file)) return open_file({file, {}, 1e-6}, std::move(signal), 0, place, kHwmonHint);
   }
   if (there(chip / ("energy" + index + "_input"))) {
     signal.quantity = Quantity::kEnergyJ;
     signal.behaviour = Behaviour::kCounter;
-    return open_file({chip / ("energy" + index + "_input"), {}, 1e-6}, std::move(signal), 0, place, kHint);
+    return open_file({chip / ("energy" + index + "_input"), {}, 1e-6}, std::move(signal), 0, place, kHwmonHint);
   }
   return open_file({chip / ("in" + index + "_input"), chip / ("curr" + index + "_input"), 1e-6}, std::move(signal), 0,
-                   place, kHint);
+                   place, kHwmonHint);
 }
 
 Opened open_hwmon(const Wanted& wanted, const Place& place) {
@@ -97,7 +97,7 @@ Opened open_hwmon(const Wanted& wanted, const Place& place) {
     if (chip.name == name) return open_hwmon_channel(chip.folder, channel, wanted, place);
   }
   return fail(ErrorKind::kNotFound, "no hwmon chip is named '" + std::string(name) + "'",
-              (place.root / "sys/class/hwmon").native(), kHint);
+              (place.root / "sys/class/hwmon").native(), kHwmonHint);
 }
 
 void discover_hwmon(const Place& place, Found& found) {

@@ -9,7 +9,7 @@
 namespace reins::sensors {
 namespace {
 
-constexpr std::string_view kHint = "load the device's driver (modprobe ina2xx-adc, ...)";
+constexpr std::string_view kIioHint = "load the device's driver (modprobe ina2xx-adc, ...)";
 
 /// The numbers N for which the folder has in_<type>N_input or _raw.
 std::vector<std::string> channels(const std::filesystem::path& folder, std::string_view type) {
@@ -24,7 +24,7 @@ std::vector<std::string> channels(const std::filesystem::path& folder, std::stri
 }
 
 /// Vendors' ina3221x names its rails in rail_name_N.
-std::string labelled(const std::filesystem::path& folder, std::string_view label) {
+std::string labelled_channel(const std::filesystem::path& folder, std::string_view label) {
   constexpr std::string_view kHead = "rail_name_";
   for (const std::string& file : list_folder(folder)) {
     if (file.starts_with(kHead) && first_line(folder / file) == label) return file.substr(kHead.size());
@@ -52,29 +52,30 @@ Opened open_iio_channel(const std::filesystem::path& device, std::string_view ch
                         const Place& place) {
   std::string index(channel);
   if (index.find_first_not_of("0123456789") != std::string::npos) {
-    index = labelled(device, channel);
+    index = labelled_channel(device, channel);
     if (index.empty()) {
       return fail(ErrorKind::kNotFound, "has no channel labelled '" + std::string(channel) + "'", device.native(),
-                  kHint);
+                  kIioHint);
     }
   }
   Signal signal = signal_of(wanted, Behaviour::kGauge);
   signal.period_s = std::max(signal.period_s, sample_period_s(device));
   if (wanted.quantity == Quantity::kTemperatureC) {
     REINS_ASSIGN(const FileSource source, iio_channel(device, "temp", index));
-    return open_file(source, std::move(signal), 0, place, kHint);
+    return open_file(source, std::move(signal), 0, place, kIioHint);
   }
   if (index.empty()) {
     const auto all = channels(device, "power");
     index = all.empty() ? "0" : all.front();
   }
   const auto power = iio_channel(device, "power", index);
-  if (power) return open_file(*power, std::move(signal), 0, place, kHint);
+  if (power) return open_file(*power, std::move(signal), 0, place, kIioHint);
   if (power.error().kind() != ErrorKind::kNotFound) return fail(power.error());
   const auto voltage = iio_channel(device, "voltage", index);
   const auto current = iio_channel(device, "current", index);
   if (!voltage || !current) return fail(power.error());
-  return open_file({voltage->file, current->file, voltage->scale * current->scale}, std::move(signal), 0, place, kHint);
+  return open_file({voltage->file, current->file, voltage->scale * current->scale}, std::move(signal), 0, place,
+                   kIioHint);
 }
 
 Opened open_iio(const Wanted& wanted, const Place& place) {
@@ -83,7 +84,7 @@ Opened open_iio(const Wanted& wanted, const Place& place) {
     if (first_line(device / "name") == name) return open_iio_channel(device, channel, wanted, place);
   }
   return fail(ErrorKind::kNotFound, "no iio device is named '" + std::string(name) + "'",
-              (place.root / "sys/bus/iio/devices").native(), kHint);
+              (place.root / "sys/bus/iio/devices").native(), kIioHint);
 }
 
 void discover_iio(const Place& place, Found& found) {

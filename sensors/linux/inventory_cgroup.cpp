@@ -11,7 +11,7 @@
 namespace reins::sensors {
 namespace {
 
-constexpr std::string_view kTopic = "cgroup";
+constexpr std::string_view kCgroupTopic = "cgroup";
 constexpr std::string_view kOwnGroup = "systemd-run --scope -p Delegate=yes -p CPUQuota=10000% reins ...";
 
 /// Where a hierarchy is mounted, and which of its groups is at the top there ("/" but in containers). Empty: nowhere.
@@ -102,12 +102,12 @@ void survey_cgroup(InventoryDraft& draft) {
     break;
   }
   if (cgroup.version == "none") {
-    draft.miss(kTopic, "no control groups with cpu time are mounted", "mount -t cgroup2 none /sys/fs/cgroup");
+    draft.miss(kCgroupTopic, "no control groups with cpu time are mounted", "mount -t cgroup2 none /sys/fs/cgroup");
   } else if (cgroup.folder.empty()) {
-    draft.miss(kTopic, "this process is in no group whose cpu time can be limited (the top group has no quota)",
+    draft.miss(kCgroupTopic, "this process is in no group whose cpu time can be limited (the top group has no quota)",
                std::string(kOwnGroup));
   } else if (!cgroup.writable) {
-    draft.miss(kTopic, "the cpu quota of this process's group is not this user's to set", std::string(kOwnGroup));
+    draft.miss(kCgroupTopic, "the cpu quota of this process's group is not this user's to set", std::string(kOwnGroup));
   }
 }
 

@@ -7,8 +7,7 @@
 namespace reins::sensors {
 namespace {
 
-constexpr std::string_view kCpus = "sys/devices/system/cpu";
-constexpr std::string_view kTopic = "cpufreq";
+constexpr std::string_view kCpufreqTopic = "cpufreq";
 
 CpufreqPolicy read_policy(const std::filesystem::path& folder, InventoryDraft& draft) {
   const Attributes at(folder, draft);
@@ -50,13 +49,13 @@ std::optional<Boost> read_boost(InventoryDraft& draft) {
 void say_why_none(InventoryDraft& draft) {
   const Topology& topology = draft.found.topology;
   if (topology.virtual_machine) {
-    draft.miss(kTopic, "no policies: a virtual machine's host keeps frequencies to itself, as a rule");
+    draft.miss(kCpufreqTopic, "no policies: a virtual machine's host keeps frequencies to itself, as a rule");
   } else if (is_x86(draft.root)) {
-    draft.miss(kTopic, "no policies: no driver is loaded", modprobe(draft.root, "acpi-cpufreq"));
+    draft.miss(kCpufreqTopic, "no policies: no driver is loaded", modprobe(draft.root, "acpi-cpufreq"));
   } else if (topology.model.find("Raspberry Pi") != std::string::npos) {
-    draft.miss(kTopic, "no policies: no driver is loaded", modprobe(draft.root, "raspberrypi-cpufreq"));
+    draft.miss(kCpufreqTopic, "no policies: no driver is loaded", modprobe(draft.root, "raspberrypi-cpufreq"));
   } else if (!topology.cores.empty()) {
-    draft.miss(kTopic, "no policies: no driver is loaded", modprobe(draft.root, "cpufreq-dt"));
+    draft.miss(kCpufreqTopic, "no policies: no driver is loaded", modprobe(draft.root, "cpufreq-dt"));
   }
 }
 
@@ -75,7 +74,7 @@ void say_what_is_missing(InventoryDraft& draft) {
       pinned += (pinned.empty() ? "" : ", ") + policy.name;
   }
   if (!denied.empty()) {
-    draft.miss(kTopic,
+    draft.miss(kCpufreqTopic,
                "the frequency of " + denied +
                    " is not this user's to set; a member of the group reins may, once logged in anew",
                join_group());
@@ -84,11 +83,11 @@ void say_what_is_missing(InventoryDraft& draft) {
   const Attributes pstate(draft.root / kCpus / "intel_pstate", draft);
   const std::string status = pstate.text_or_empty("status");
   if (status == "active") {
-    draft.miss(kTopic,
+    draft.miss(kCpufreqTopic,
                "intel_pstate is active: it offers no governor that takes a frequency (Reins then sets min = max)",
                "echo passive > " + pstate.place() + "/status && modprobe cpufreq_userspace");
   } else {
-    draft.miss(kTopic, "the userspace governor is not there for " + pinned + " (Reins then sets min = max)",
+    draft.miss(kCpufreqTopic, "the userspace governor is not there for " + pinned + " (Reins then sets min = max)",
                modprobe(draft.root, "cpufreq_userspace"));
   }
 }

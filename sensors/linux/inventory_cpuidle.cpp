@@ -8,8 +8,6 @@
 namespace reins::sensors {
 namespace {
 
-constexpr std::string_view kCpus = "sys/devices/system/cpu";
-
 bool same(const std::vector<IdleStateInfo>& a, const std::vector<IdleStateInfo>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const IdleStateInfo& x, const IdleStateInfo& y) {
     return x.name == y.name && x.latency_s == y.latency_s && x.residency_s == y.residency_s &&

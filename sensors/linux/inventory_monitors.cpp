@@ -10,7 +10,7 @@
 namespace reins::sensors {
 namespace {
 
-constexpr std::string_view kTopic = "monitors";
+constexpr std::string_view kMonitorsTopic = "monitors";
 
 /// "6-0040", where the folder's device sits on an I2C bus.
 std::string i2c_device_of(const std::filesystem::path& folder) {
@@ -131,7 +131,7 @@ PowerMonitor read_old_ina231(const std::filesystem::path& folder, InventoryDraft
   monitor.channels.push_back({monitor.i2c_device, "ina231:" + monitor.i2c_device, true});
   monitor.writable = at.writable({"enable"});
   if (!monitor.enabled) {
-    draft.miss(kTopic, "the power monitor " + monitor.i2c_device + " is switched off",
+    draft.miss(kMonitorsTopic, "the power monitor " + monitor.i2c_device + " is switched off",
                "echo 1 > " + at.place() + "/enable");
   }
   return monitor;
@@ -160,7 +160,8 @@ void find_unbound(InventoryDraft& draft) {
     // The old driver and the vendor's link no `driver` on some kernels, but list the device as theirs.
     if (!find_paths(draft.root, "sys/bus/i2c/drivers/*/" + name).empty()) continue;
     draft.found.unbound.push_back({name, chip});
-    draft.miss(kTopic, "the power monitor " + chip + " at " + name + " has no driver", modprobe(draft.root, module));
+    draft.miss(kMonitorsTopic, "the power monitor " + chip + " at " + name + " has no driver",
+               modprobe(draft.root, module));
   }
 }
 
@@ -173,13 +174,13 @@ void say_how_to_add(InventoryDraft& draft) {
   const bool board = std::filesystem::exists(draft.root / "proc/device-tree", code);
   if (!board) return;  // a PC: RAPL is its power monitor
   if (buses.empty()) {
-    draft.miss(kTopic, "no power monitor, and no I2C bus that one could sit on",
+    draft.miss(kMonitorsTopic, "no power monitor, and no I2C bus that one could sit on",
                model.find("Raspberry Pi") != std::string::npos ? "raspi-config nonint do_i2c 0 && reboot"
                                                                : "modprobe i2c-dev");
     return;
   }
   const std::string bus = buses.back().filename().native();
-  draft.miss(kTopic,
+  draft.miss(kMonitorsTopic,
              "no power monitor; if an INA226 (INA219, INA231) is wired to " + bus + ", its address as 'apt install " +
                  "i2c-tools; i2cdetect -y " + bus.substr(4) + "' shows it:",
              "modprobe ina2xx && echo ina226 0x40 > /sys/bus/i2c/devices/" + bus + "/new_device");

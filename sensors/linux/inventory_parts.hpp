@@ -13,6 +13,9 @@
 
 namespace reins::sensors {
 
+/// Below the root: cpu0, cpufreq, cpuidle ...
+inline constexpr std::string_view kCpus = "sys/devices/system/cpu";
+
 /// The inventory being taken, and where.
 struct InventoryDraft {
   std::filesystem::path root;

@@ -9,8 +9,6 @@
 namespace reins::sensors {
 namespace {
 
-constexpr std::string_view kCpus = "sys/devices/system/cpu";
-
 /// Ids that a kernel gives where it knows none.
 std::optional<std::int64_t> known(std::optional<std::int64_t> id) {
   if (id && (*id < 0 || *id == 65535)) return std::nullopt;

@@ -6,7 +6,8 @@
 namespace reins::sensors {
 namespace {
 
-constexpr std::string_view kHint = "RAPL is readable by root alone unless packaging/99-reins.rules is installed";
+constexpr std::string_view kPowercapHint =
+    "RAPL is readable by root alone unless packaging/99-reins.rules is installed";
 
 }  // namespace
 
@@ -17,7 +18,7 @@ Opened open_powercap_zone(const std::filesystem::path& zone, const Wanted& wante
   }
   Signal signal = signal_of(wanted, Behaviour::kCounter);
   signal.quantity = Quantity::kEnergyJ;
-  return open_file({zone / "energy_uj", {}, 1e-6}, std::move(signal), wrap, place, kHint);
+  return open_file({zone / "energy_uj", {}, 1e-6}, std::move(signal), wrap, place, kPowercapHint);
 }
 
 Opened open_powercap(const Wanted& wanted, const Place& place) {

@@ -27,19 +27,19 @@ using ::testing::HasSubstr;
 using testing::IsError;
 using testing::SysTree;
 
-constexpr std::string_view kPolicy = "sys/devices/system/cpu/cpufreq/policy0";
+constexpr std::string_view kPolicy0 = "sys/devices/system/cpu/cpufreq/policy0";
 
 class Frequencies : public ::testing::Test {
  protected:
   Site site() { return {tree_.root(), *RestoreFile::open(tree_.path("run/state.toml"), tree_.root())}; }
   std::unique_ptr<FrequencyActuator> cpufreq() {
-    auto made = make_cpufreq("c", kPolicy, site());
+    auto made = make_cpufreq("c", kPolicy0, site());
     EXPECT_OK(made);
     return made ? std::move(*made) : nullptr;
   }
-  std::string at(std::string_view file) { return tree_.read(std::string(kPolicy) + "/" + std::string(file)); }
+  std::string at(std::string_view file) { return tree_.read(std::string(kPolicy0) + "/" + std::string(file)); }
   void put(std::string_view file, std::string_view text) {
-    tree_.put(std::string(kPolicy) + "/" + std::string(file), text);
+    tree_.put(std::string(kPolicy0) + "/" + std::string(file), text);
   }
   SysTree tree_;
 };
@@ -65,7 +65,7 @@ TEST_F(Frequencies, AreSortedWhateverOrderTheKernelListsThem) {
 
 TEST_F(Frequencies, TakeAnyValueWhereTheDriverListsNone) {
   tree_.cpufreq(0, {400000, 3000000}, "powersave", "performance powersave");
-  tree_.remove(std::string(kPolicy) + "/scaling_available_frequencies");
+  tree_.remove(std::string(kPolicy0) + "/scaling_available_frequencies");
   const auto c = cpufreq();
   EXPECT_TRUE(c->pins());
   EXPECT_EQ(*c->apply(FreqKhz{1234567}), Setting(FreqKhz{1234567}));
@@ -339,9 +339,9 @@ TEST_F(Frequencies, RefuseASecondRunWhateverStateFileItHas) {
   const auto first = cpufreq();
   const auto state = RestoreFile::open(tree_.path("elsewhere/state.toml"), tree_.root());
   ASSERT_OK(state);
-  EXPECT_THAT(make_cpufreq("c", kPolicy, {tree_.root(), *state}),
+  EXPECT_THAT(make_cpufreq("c", kPolicy0, {tree_.root(), *state}),
               IsError(ErrorKind::kBusy, HasSubstr("running reins sets this")));
-  EXPECT_OK(make_cpufreq("c", kPolicy, {tree_.root(), nullptr})) << "looking is free";
+  EXPECT_OK(make_cpufreq("c", kPolicy0, {tree_.root(), nullptr})) << "looking is free";
 }
 
 TEST_F(Frequencies, AfterAKillAreLeftWhereAnotherProgramHasSetThemSince) {
@@ -375,7 +375,7 @@ TEST_F(Frequencies, SayGoneWhenTheirCpusGoOffline) {
   tree_.cpufreq(0, {400000, 1600000});
   const auto c = cpufreq();
   EXPECT_OK(c->apply(FreqKhz{400000}));
-  tree_.remove(kPolicy);
+  tree_.remove(kPolicy0);
   EXPECT_THAT(c->apply(FreqKhz{1600000}), IsError(ErrorKind::kGone, HasSubstr("policy0")));
 }
 
@@ -411,7 +411,7 @@ class Writes {
 TEST_F(Frequencies, WriteMinimumAndMaximumSoThatTheRangeNeverTurnsOver) {
   tree_.cpufreq(0, {400000, 800000, 1600000}, "schedutil", "schedutil");
   const auto c = cpufreq();
-  Writes writes(tree_.path(kPolicy));
+  Writes writes(tree_.path(kPolicy0));
   EXPECT_OK(c->apply(FreqKhz{400000}));
   EXPECT_THAT(writes.take(), ElementsAre("scaling_min_freq", "scaling_max_freq")) << "down: the minimum first";
   EXPECT_OK(c->apply(FreqKhz{1600000}));

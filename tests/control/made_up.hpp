@@ -65,8 +65,4 @@ struct MadeUp {
   }
 };
 
-inline policies::Action act(int mapping, int level, int opp, int park = -1) {
-  return {MappingId(mapping), LevelId(level), OppId(opp), OppId(park), std::nullopt, false};
-}
-
 }  // namespace reins::testing

@@ -1,4 +1,6 @@
-// CSV and TOML: typed look-ups whose errors name file, line and column or key.
+// Words and edges of lines; CSV and TOML: typed look-ups whose errors name file, line and column or key.
+#include "core/text.hpp"
+
 #include <cmath>
 #include <limits>
 
@@ -14,6 +16,19 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::IsError;
+
+TEST(Text, TrimsBlanksTabsAndCarriageReturnsAtBothEnds) {
+  EXPECT_EQ(trim(" \ta b\t \r"), "a b");
+  EXPECT_EQ(trim("\ra\n"), "a\n");
+  EXPECT_EQ(trim(" \t "), "");
+}
+
+TEST(Text, FindsAWordAmongWordsAndNoPartOfOne) {
+  EXPECT_TRUE(holds_word("powersave schedutil userspace", "schedutil"));
+  EXPECT_TRUE(holds_word("userspace", "userspace"));
+  EXPECT_FALSE(holds_word("powersave schedutil", "sched"));
+  EXPECT_FALSE(holds_word("", "sched"));
+}
 
 TEST(Csv, ReadsCommentsHeaderAndRows) {
   const auto table = CsvTable::parse("# key = value\r\na, b ,c\r\n1,2.5,x\n\n# more\n-3,,y z\n", "t.csv");

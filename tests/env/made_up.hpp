@@ -105,10 +105,6 @@ struct HandWorld {
   }
 };
 
-inline policies::Action act(int mapping, int level, int opp, int park = -1) {
-  return {MappingId(mapping), LevelId(level), OppId(opp), OppId(park), std::nullopt, false};
-}
-
 /// Runs the board's own events up to `to_s`; the time of a completion on the way, or -1.
 inline double run_to(env::EmulatedBoard& board, double to_s) {
   double completed_s = -1;

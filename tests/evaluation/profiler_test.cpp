@@ -36,7 +36,7 @@ TEST(WarmUp, NeverSettlesWhereTimesKeepFalling) {
   for (int run = 0; run < 100; ++run, latency_s *= 0.98) EXPECT_FALSE(warm_up.settled(latency_s)) << run;
 }
 
-constexpr const char* kBoard = R"(schema = 1
+constexpr const char* kProfiledBoard = R"(schema = 1
 name = "toy"
 [[cluster]]
 name = "cpu"
@@ -128,7 +128,7 @@ class LaggingMeter final : public control::Plant {
 };
 
 struct Toy {
-  boards::Board board = *boards::parse_board(kBoard, "toy.toml");
+  boards::Board board = *boards::parse_board(kProfiledBoard, "toy.toml");
   policies::ActionSpace space = *policies::ActionSpace::make(board, 2);
   inference::NetworkFacts network;
   LaggingMeter meter;

@@ -225,6 +225,7 @@ TEST(GroupArchitectureTest, CountsWhatTheDefaultNetworkCosts) {
   EXPECT_EQ(layers[2].macs, 1179648);
   EXPECT_EQ(layers[3].macs, 2359296);
   EXPECT_EQ(layers[4].macs, 10240);
+  EXPECT_EQ(a.macs_of_level(0), 442368 + 2 * 1179648 + 2359296 + 10240);
   EXPECT_EQ(layers[0].bytes, 4.0 * (16 * 27 + 16 + 3 * 1024 + 16 * 256));
   EXPECT_EQ(a.parameters_of_level(0), 448 + 4640 + 18496 + 36928 + 10240 + 10);
   // The second stage needs most: 16 maps of 16x16 in, 32 of 8x8 out; at four groups four times that.

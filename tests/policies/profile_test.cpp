@@ -14,7 +14,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-ActionSpace small_space() { return *ActionSpace::make(small_board(), 2); }
+ActionSpace two_level_space() { return *ActionSpace::make(small_board(), 2); }
 
 Profile full_profile(const ActionSpace& space) {
   Profile profile(space);
@@ -44,7 +44,7 @@ Profile full_profile(const ActionSpace& space) {
 }
 
 TEST(Profile, SaysWhichGoalsNoPointMeets) {
-  const Profile profile = full_profile(small_space());
+  const Profile profile = full_profile(two_level_space());
   // Latency (1 + level) / (3 + point + mapping), at best / 9; 0.25 J; idle 0.1 W at least; accuracy 0.5, 0.75.
   EXPECT_EQ(profile.unreachable({}), "");
   Goals goals{0.15, 0.3, 0.2, 0.4};
@@ -56,16 +56,16 @@ TEST(Profile, SaysWhichGoalsNoPointMeets) {
   goals = {std::nullopt, 0.2, 0.05, std::nullopt};
   EXPECT_THAT(profile.unreachable(goals), AllOf(HasSubstr("energy 0.2 J"), HasSubstr("0.25 J; power 0.05 W"),
                                                 HasSubstr("0.1 W"), Not(HasSubstr("latency"))));
-  Profile best_is_less(small_space());
+  Profile best_is_less(two_level_space());
   ProfilePoint point = *profile.at(LevelId(0), MappingId(0), OppId(0));
   best_is_less.set(point);
   EXPECT_THAT(best_is_less.unreachable({std::nullopt, std::nullopt, std::nullopt, 0.6}),
               HasSubstr("the best has 0.5 and is what runs"));
-  EXPECT_EQ(Profile(small_space()).unreachable(goals), "") << "nothing is known";
+  EXPECT_EQ(Profile(two_level_space()).unreachable(goals), "") << "nothing is known";
 }
 
 TEST(Profile, AnswersWhatWasSetAndNullElsewhere) {
-  const ActionSpace space = small_space();
+  const ActionSpace space = two_level_space();
   Profile profile(space);
   EXPECT_EQ(profile.at(LevelId(0), MappingId(0), OppId(0)), nullptr);
   ProfilePoint point;
@@ -88,7 +88,7 @@ TEST(Profile, AnswersWhatWasSetAndNullElsewhere) {
 }
 
 TEST(Profile, ReadsBackExactlyWhatItWrote) {
-  const ActionSpace space = small_space();
+  const ActionSpace space = two_level_space();
   const Profile profile = full_profile(space);
   EXPECT_TRUE(profile.complete());
   EXPECT_TRUE(profile.has_energy());
@@ -110,7 +110,7 @@ TEST(Profile, ReadsBackExactlyWhatItWrote) {
 }
 
 TEST(Profile, NamesLineAndReasonOfABadRow) {
-  const ActionSpace space = small_space();
+  const ActionSpace space = two_level_space();
   const std::string header =
       "level,mapping,freq_khz,latency_s,p50_s,p95_s,p99_s,energy_j,energy_ci_j,power_w,accuracy,n,source\n";
   const auto parsed = [&](const std::string& rows) { return Profile::parse(space, header + rows, "t.csv"); };
@@ -138,7 +138,7 @@ TEST(Profile, NamesLineAndReasonOfABadRow) {
 }
 
 TEST(Profile, KnowsWhichPointsHoldEveryLevel) {
-  const ActionSpace space = small_space();
+  const ActionSpace space = two_level_space();
   Profile profile = full_profile(space);
   EXPECT_EQ(profile.measured(MappingId(2)), 0b11111U);
   EXPECT_TRUE(profile.has_idle());
@@ -152,7 +152,7 @@ TEST(Profile, KnowsWhichPointsHoldEveryLevel) {
 }
 
 TEST(Profile, PassesOverMappingsThatTheBoardHasNotWhereItIsToldTo) {
-  const ActionSpace space = small_space();
+  const ActionSpace space = two_level_space();
   ActionSpace fewer = space;
   fewer.mappings.erase(fewer.mappings.begin() + 1);
   const std::string text = full_profile(space).format(space);
@@ -163,12 +163,12 @@ TEST(Profile, PassesOverMappingsThatTheBoardHasNotWhereItIsToldTo) {
 }
 
 TEST(Profile, SaysWhatIsNoProfileAtAll) {
-  EXPECT_THAT(Profile::parse(small_space(), "hello world\n", "t.csv"),
+  EXPECT_THAT(Profile::parse(two_level_space(), "hello world\n", "t.csv"),
               IsError(ErrorKind::kGarbled, AllOf(HasSubstr("t.csv: no profile"), HasSubstr("'level'"))));
 }
 
 TEST(Profile, RefusesTheProfileOfAnotherBoard) {
-  const ActionSpace space = small_space();
+  const ActionSpace space = two_level_space();
   ActionSpace other = space;
   other.board = "other";
   EXPECT_THAT(Profile::parse(other, full_profile(space).format(space), "t.csv"),
@@ -176,7 +176,8 @@ TEST(Profile, RefusesTheProfileOfAnotherBoard) {
 }
 
 TEST(Profile, ReportsAMissingFile) {
-  EXPECT_THAT(Profile::read(small_space(), "/nonexistent/p.csv"), IsError(ErrorKind::kNotFound, HasSubstr("p.csv")));
+  EXPECT_THAT(Profile::read(two_level_space(), "/nonexistent/p.csv"),
+              IsError(ErrorKind::kNotFound, HasSubstr("p.csv")));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "boards/board.hpp"
+#include "policies/action.hpp"
 
 namespace reins::testing {
 
@@ -22,6 +23,10 @@ inline boards::Board small_board() {
                     {"big-x1", "big-one", ClusterId(1), 1, 1},
                     {"big-x2", "big-all", ClusterId(1), 2, 1}};
   return board;
+}
+
+inline policies::Action act(int mapping, int level, int opp, int park = -1) {
+  return {MappingId(mapping), LevelId(level), OppId(opp), OppId(park), std::nullopt, false};
 }
 
 }  // namespace reins::testing
