@@ -173,14 +173,19 @@ std::string_view name_of(Split split) noexcept {
 }
 
 Result<ImageSet> load_images(std::string_view dataset, const std::filesystem::path& folder, Split split,
-                             std::uint64_t seed) {
-  if (dataset == "synthetic") return make_synthetic(split, seed);
+                             std::uint64_t seed, std::size_t most) {
+  if (dataset == "synthetic") return make_synthetic(split, seed, std::min(most, synthetic_size(split)));
   if (dataset == "cifar10" || dataset == "cifar10-jpeg") {
     if (folder.empty()) {
       return fail(ErrorKind::kUsage, "CIFAR-10 needs the folder of its binary files", "--data",
                   "give --data DIR, or take --dataset synthetic");
     }
-    return load_cifar10(folder, split);
+    REINS_ASSIGN(ImageSet images, load_cifar10(folder, split));
+    if (most > 0 && most < images.size()) {
+      images.labels.resize(most);
+      images.pixels.resize(most * images.image_bytes());
+    }
+    return images;
   }
   return fail(ErrorKind::kUsage, "unknown data set", dataset, "known: cifar10, synthetic");
 }

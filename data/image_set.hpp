@@ -44,19 +44,21 @@ struct ImageSet {
 /// MD5SUMS says, files of which some alone are those of a known copy).
 Result<ImageSet> load_cifar10(const std::filesystem::path& folder, Split split);
 
+/// Images of the synthetic set: 8,000 / 1,000 / 2,000 by split.
+std::size_t synthetic_size(Split split) noexcept;
+
 /// Ten classes, five shapes x two textures, at random place, size, angle and colours, over clutter and noise. The same
-/// seed and split give the same bytes (on one C library: sines are its). `count` 0: 8,000 / 1,000 / 2,000 images by
-/// split.
+/// seed and split give the same bytes (on one C library: sines are its). `count` 0: synthetic_size(split).
 ImageSet make_synthetic(Split split, std::uint64_t seed, std::size_t count = 0);
 
 /// The records of one file of that layout, however many; nothing vouches for them. Errors: not_found, denied; garbled
 /// (no whole record, or more than whole ones, a label above 9).
 Result<ImageSet> load_cifar10_records(const std::filesystem::path& file);
 
-/// `dataset` is "cifar10" (needs `folder`) or "synthetic" (needs `seed`). Errors: usage (another name, no folder), and
-/// as above.
+/// `dataset` is "cifar10" (needs `folder`) or "synthetic" (needs `seed`). `most` above 0: the first so many alone, no
+/// more are drawn. Errors: usage (another name, no folder), and as above.
 Result<ImageSet> load_images(std::string_view dataset, const std::filesystem::path& folder, Split split,
-                             std::uint64_t seed);
+                             std::uint64_t seed, std::size_t most = 0);
 
 /// MD5 (RFC 1321) as 32 hexadecimal digits: integrity of downloads, no security.
 std::string md5(std::string_view bytes);

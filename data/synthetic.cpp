@@ -116,8 +116,12 @@ void draw_image(Rng& rng, std::size_t label, std::array<double, 3 * kPlane>& can
 
 }  // namespace
 
+std::size_t synthetic_size(Split split) noexcept {
+  return split == Split::kTrain ? 8'000 : split == Split::kValidation ? 1'000 : 2'000;
+}
+
 ImageSet make_synthetic(Split split, std::uint64_t seed, std::size_t count) {
-  if (count == 0) count = split == Split::kTrain ? 8'000 : split == Split::kValidation ? 1'000 : 2'000;
+  if (count == 0) count = synthetic_size(split);
   ImageSet images;
   images.name = "synthetic";
   images.title = "synthetic textured shapes";

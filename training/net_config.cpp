@@ -43,13 +43,10 @@ std::string identity_of(const NetTrainConfig& c, const data::ImageSet& images) {
 
 Result<TrainingImages> load_training_images(const NetTrainConfig& config) {
   TrainingImages images;
-  REINS_ASSIGN(images.train, data::load_images(config.dataset, config.data_folder, data::Split::kTrain, config.seed));
+  REINS_ASSIGN(images.train,
+               data::load_images(config.dataset, config.data_folder, data::Split::kTrain, config.seed, config.images));
   REINS_ASSIGN(images.validation,
                data::load_images(config.dataset, config.data_folder, data::Split::kValidation, config.seed));
-  if (config.images > 0 && config.images < images.train.size()) {
-    images.train.labels.resize(config.images);
-    images.train.pixels.resize(config.images * images.train.image_bytes());
-  }
   if (images.train.size() < static_cast<std::size_t>(config.batch)) {
     return fail(ErrorKind::kUsage, "a batch is larger than the training set", "--batch");
   }

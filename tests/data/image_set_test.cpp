@@ -151,6 +151,16 @@ TEST(Synthetic, DrawsEveryClassAboutEquallyOften) {
   for (const int n : count) EXPECT_NEAR(n, 200, 68);
 }
 
+TEST(LoadImages, LoadsTheFirstOnesAloneWhereNoMoreAreAskedFor) {
+  const auto all = make_synthetic(Split::kValidation, 5);
+  const auto few = load_images("synthetic", {}, Split::kValidation, 5, 30);
+  ASSERT_OK(few);
+  EXPECT_EQ(few->size(), 30U);
+  EXPECT_EQ(few->pixels.size(), 30U * 3072U);
+  EXPECT_TRUE(std::equal(few->pixels.begin(), few->pixels.end(), all.pixels.begin()));
+  EXPECT_EQ(load_images("synthetic", {}, Split::kValidation, 5, 5000)->size(), synthetic_size(Split::kValidation));
+}
+
 TEST(LoadImages, NamesTheKnownSets) {
   EXPECT_THAT(load_images("imagenet", {}, Split::kTest, 1),
               IsError(ErrorKind::kUsage, HasSubstr("known: cifar10, synthetic")));
