@@ -124,14 +124,15 @@ if [[ $mode != release ]]; then
   # address layout that the kernel gives without randomisation.
   build tsan --target test_serving test_serve_program test_workload test_protocol test_control test_live test_env test_engine test_placement test_evaluation test_live_command
   if setarch -R true 2>/dev/null; then under=(setarch -R); fi
-  run tsan --tests-regex '^(serving|serve_program|workload|protocol|control|live|env|engine|placement\.Placed|evaluation\.(Comparison|BoardFit)\.Threads|evaluation\.Workers|live_command)\.'
+  run tsan --tests-regex '^(serving|serve_program|workload|protocol|control|live|env|engine|placement\.Placed|evaluation\.(Comparison|LongBoardFit)\.Threads|evaluation\.Workers|live_command)\.'
   under=()
 
   # Memory and undefined behaviour, everywhere. Debian's libtorch is not instrumented, and needs nothing switched off:
   # what it allocates is reached to the end, and no container crosses to it half grown.
   export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
   build asan
-  run asan
+  # Left out: minutes of the arithmetic that shorter tests of the same code run through too.
+  run asan --exclude-regex '^agent_learning$|^evaluation\.(MeasuredJetsons|LongBoardFit)\.'
 
   # The readers of what comes from elsewhere, fuzzed for a minute each.
   if scripts/install-deps.sh fuzz >/dev/null 2>&1; then

@@ -10,7 +10,6 @@
 #include "evaluation/fit_check.hpp"
 #include "tests/support/matchers.hpp"
 #include "tests/support/run_program.hpp"
-#include "tests/support/sanitized.hpp"
 
 namespace reins::evaluation {
 namespace {
@@ -18,6 +17,9 @@ namespace {
 using ::testing::HasSubstr;
 using testing::IsError;
 using ::testing::Not;
+
+// LongBoardFit: minutes of arithmetic where it is instrumented or emulated; scripts/test.sh and cross.sh leave those
+// out there.
 
 constexpr const char* kBoard = R"(# a comment that stays
 schema = 1
@@ -129,9 +131,8 @@ TEST(BoardFit, RecoversWhatMadeTheRows) {
 
 // Where memory runs beside the arithmetic, it counts only where it takes the longer: a fit has to find its way there
 // from a bandwidth so large that nothing depends on it.
-TEST(BoardFit, RecoversARooflineWhereverItsRidgeLies) {
+TEST(LongBoardFit, RecoversARooflineWhereverItsRidgeLies) {
   for (const double overlap_of_base : {0.0, 1.0}) {
-    if (testing::kSanitized && overlap_of_base > 0) continue;
     for (const double ridge : {0.4, 0.6, 0.8}) {  // of the top frequency: above it, memory takes the longer
       SCOPED_TRACE(std::to_string(ridge) + " from overlap " + std::to_string(overlap_of_base));
       boards::Board made = truth();
@@ -151,7 +152,7 @@ TEST(BoardFit, RecoversARooflineWhereverItsRidgeLies) {
   }
 }
 
-TEST(BoardFit, FindsTheKneeOfTheVoltageThatTheBaseDoesNotHave) {
+TEST(LongBoardFit, FindsTheKneeOfTheVoltageThatTheBaseDoesNotHave) {
   boards::Board base = toy();
   auto& opps = base.clusters[0].opps;
   for (std::size_t i = 0; i < opps.size(); ++i) opps[i].voltage_v = 0.6 + 0.4 * static_cast<double>(i + 1) / 10;
@@ -169,9 +170,9 @@ TEST(BoardFit, FindsTheKneeOfTheVoltageThatTheBaseDoesNotHave) {
 }
 
 // Each interval holds the truth in 95 of 100 cases; of 40, fewer than 33 do with probability 0.2 % (binomial).
-TEST(BoardFit, IntervalsHoldTheTruth) {
+TEST(LongBoardFit, IntervalsHoldTheTruth) {
   int macs = 0, core = 0, constant = 0;
-  const int fits = testing::kSanitized ? 8 : 40;
+  const int fits = 40;
   for (int seed = 0; seed < fits; ++seed) {
     const auto fit = fit_board(toy(), rows_of(truth(), {1, 4, 16}, 0.02, 100 + static_cast<std::uint64_t>(seed)),
                                {.keep_voltages = true});
@@ -189,7 +190,7 @@ TEST(BoardFit, IntervalsHoldTheTruth) {
   EXPECT_GE(constant, fits * 33 / 40);
 }
 
-TEST(BoardFit, KeepsThePriorOfWhatTheRowsCannotTell) {
+TEST(LongBoardFit, KeepsThePriorOfWhatTheRowsCannotTell) {
   // One batch size: what a batch costs and what an image costs appear together; one temperature: no exponent of it.
   const auto fit = fit_board(toy(), rows_of(truth(), {1}, 0.01, 3), {});
   ASSERT_OK(fit);
@@ -205,7 +206,7 @@ TEST(BoardFit, KeepsThePriorOfWhatTheRowsCannotTell) {
 }
 
 // Few rows leave wide intervals, and a prior that they contradict is no better for it.
-TEST(BoardFit, AFewRowsKeepWhatTheirPriorContradicts) {
+TEST(LongBoardFit, AFewRowsKeepWhatTheirPriorContradicts) {
   for (const double ridge : {0.4, 0.5, 0.6}) {
     for (std::uint64_t seed = 1; seed <= 3; ++seed) {
       SCOPED_TRACE(std::to_string(ridge) + ", seed " + std::to_string(seed));
@@ -227,7 +228,7 @@ TEST(BoardFit, AFewRowsKeepWhatTheirPriorContradicts) {
   }
 }
 
-TEST(BoardFit, ThreadsDoNotChangeAFigureAndItCanBeStopped) {
+TEST(LongBoardFit, ThreadsDoNotChangeAFigureAndItCanBeStopped) {
   const MeasuredRows rows = rows_of(truth(), kBatches, 0.02, 9);
   FitOptions options;
   std::vector<double> heard;
@@ -254,7 +255,7 @@ TEST(BoardFit, ThreadsDoNotChangeAFigureAndItCanBeStopped) {
   }
 }
 
-TEST(BoardFit, OneOutlierMovesLittle) {
+TEST(LongBoardFit, OneOutlierMovesLittle) {
   MeasuredRows rows = rows_of(truth(), kBatches, 0.01, 4);
   const MeasuredRows clean = rows;
   rows.rows[20].latency_s = *rows.rows[20].latency_s * 5;
@@ -419,7 +420,7 @@ struct TwoRails {
   }
 };
 
-TEST(BoardFit, RowsOfARailAndOfTheOneThatContainsItTellWhatTheLatterDrawsMore) {
+TEST(LongBoardFit, RowsOfARailAndOfTheOneThatContainsItTellWhatTheLatterDrawsMore) {
   const TwoRails two(1.7);
   const auto fit = fit_board(two.base, two.rows, {});
   ASSERT_OK(fit);
@@ -433,7 +434,7 @@ TEST(BoardFit, RowsOfARailAndOfTheOneThatContainsItTellWhatTheLatterDrawsMore) {
   EXPECT_EQ(optimum.groups.size(), kBatches.size()) << "rows of the part have no energy of the whole";
 }
 
-TEST(BoardFit, ConstantsStayInsideTheFilesBounds) {
+TEST(LongBoardFit, ConstantsStayInsideTheFilesBounds) {
   TwoRails two(1.0);
   two.base.rails[1].upstream_w_per_w = 1.8;
   const auto upstream = fit_board(two.base, two.rows, {});
@@ -453,7 +454,7 @@ TEST(BoardFit, ConstantsStayInsideTheFilesBounds) {
   EXPECT_OK(edited_board(kBoard, "toy.toml", *steep, ""));
 }
 
-TEST(BoardFit, AnIdleClockOfAnotherBoardsThatAloneDrawsMoreIsNotKept) {
+TEST(LongBoardFit, AnIdleClockOfAnotherBoardsThatAloneDrawsMoreIsNotKept) {
   boards::Board base = toy();
   base.clusters[0].power.idle_clock_w_per_mhz_v2 = 3e-2;  // three times what these rows draw
   const MeasuredRows rows = rows_of(truth(), kBatches, 0.01, 3);
@@ -481,7 +482,7 @@ TEST(BoardFit, FileThatDoesNotReadBackIsRefused) {
   EXPECT_THAT(edited_board(kBoard, "toy.toml", *fit, ""), IsError(ErrorKind::kGarbled, HasSubstr("[thermal]")));
 }
 
-TEST(BoardFit, GivesNoVoltageBelowHalfOfTheTop) {
+TEST(LongBoardFit, GivesNoVoltageBelowHalfOfTheTop) {
   MeasuredRows rows = rows_of(truth(), {1, 2}, 0.005, 8);
   const double top_khz = static_cast<double>(toy().clusters[0].max_khz());
   for (MeasuredRow& row : rows.rows) {
@@ -598,12 +599,11 @@ TEST(MeasuredJetsons, AreMetAtFrequenciesThatWereLeftOut) {
     double median;
     bool own = true;
   };
-  std::vector<Device> devices = {{"jetson-nano", "Nano", 0.03},
-                                 {"jetson-xavier-nx", "NX", 0.05},
-                                 {"jetson-agx-xavier", "AGX", 0.03},
-                                 {"jetson-nano", "NX", 0.05, false},
-                                 {"jetson-agx-xavier", "NX", 0.05, false}};
-  if (testing::kSanitized) devices.resize(1);
+  const std::vector<Device> devices = {{"jetson-nano", "Nano", 0.03},
+                                       {"jetson-xavier-nx", "NX", 0.05},
+                                       {"jetson-agx-xavier", "AGX", 0.03},
+                                       {"jetson-nano", "NX", 0.05, false},
+                                       {"jetson-agx-xavier", "NX", 0.05, false}};
   for (const Device& device : devices) {
     auto board = boards::find_board(device.board, source / "boards");
     ASSERT_OK(board);
