@@ -334,7 +334,6 @@ void ControlLoop::run() {
   Effects effects;
   double last_publish_s = -1;
   for (;;) {
-    take_inbox();
     const double now_s = setup_.plant->now_s();
     Telemetry telemetry;
     while (setup_.plant->poll_telemetry(now_s, telemetry)) {
@@ -343,6 +342,7 @@ void ControlLoop::run() {
       metrics_.temperature_c = telemetry.temperature_c;
       if (telemetry.power_w.has_value() || telemetry.power_lost) metrics_.power_w = telemetry.power_w;
     }
+    take_inbox();  // after the sensors, so that what comes now is decided by the newest reading
     auto ended = setup_.plant->poll_completion(now_s);
     if (!ended.has_value()) {
       keep(fail(ended.error()));

@@ -151,7 +151,9 @@ TEST_F(Loop, ServesOnWhereAnotherProgramTakesTheGovernor) {
   world_.put(1, "scaling_cur_freq", "800000");
   world_.put(1, "scaling_governor", "performance");
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (loop_->metrics().warning.empty() && std::chrono::steady_clock::now() < until) {
+  // Until both are seen: the frequency comes with the next sample.
+  while ((loop_->metrics().warning.empty() || loop_->metrics().freq_khz != 800000) &&
+         std::chrono::steady_clock::now() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   ASSERT_OK(submit(2));
