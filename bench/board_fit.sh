@@ -38,7 +38,9 @@ show --board jetson-nano --data alexnet-nano-gpu.csv
 xu3=$data/odroid_xu3_xu4_userland
 convert xu3-voltage "$xu3"/data__VF_Rel_* >"$rows/xu3-voltage.csv"
 convert xu3-power "$xu3"/*xu3_dataset_V2.csv >"$rows/xu3-power.csv"
+convert xu3-rails "$xu3"/*xu3_dataset_V2.csv >"$rows/xu3-rails.csv"
 show --board odroid-xu3 --data xu3-voltage.csv
 show --board odroid-xu3 --data xu3-power.csv
+show --board odroid-xu3 --data xu3-rails.csv --keep-voltages
 convert parsec "$data/jetson_nano_a57_parsec/parsec-final-data.txt" >"$rows/parsec.csv"
 show --board jetson-nano --data parsec.csv --hold-out every-other-frequency

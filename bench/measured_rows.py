@@ -6,6 +6,8 @@
                                                        the network below, of the GPU's own
   bench/measured_rows.py xu3-power LOG...              A15 rail: idle and busy, by volts; temperature, time, heat
   bench/measured_rows.py xu3-steady LOG...             the same without time and heat: those logs had the fan off
+  bench/measured_rows.py xu3-rails LOG...              A15 rail, for the shipped board: the means of those steady states, and
+                                                       the reported powers of the network below; no voltages (another bin)
   bench/measured_rows.py xu3-voltage VF_Rel...         voltages at every operating point
   bench/measured_rows.py parsec DATA                   Nano, CPU rail: one A57 busy
   bench/measured_rows.py unbent BOARD.toml             not rows: the board file with its GPU's V(f) a straight line, so that a
@@ -57,28 +59,35 @@ def nano_rails(args):
         print(f"{mapping},{RAIL[mapping]},{mhz * 1e6:.0f},,1,,,{mw},,,,")
 
 
-def xu3_power(args, heat=True):
+def xu3_samples(path):
+    with open(path) as file:
+        names = file.readline().replace(",", "").split("\t")
+        for line in file:
+            cells = line.rstrip("\n").split("\t")
+            if len(cells) >= len(names):
+                yield {name.strip(): float(cell) for name, cell in zip(names, cells) if cell}
+
+
+def xu3_states(samples):
     """The A15 ran at 1000 and 2000 MHz only: the voltage says at which. Samples where its load or voltage changes are of
-    two states at once and are left out; the A7 stayed at 200 MHz."""
+    two states at once and are left out. Yields sample, MHz, busy cores, volts and degrees."""
+    for before, now, after in zip(samples, samples[1:], samples[2:]):
+        load = [sum(one[f"usage_c{c}"] for c in range(4, 8)) for one in (before, now, after)]
+        volts = [one["volts_big_cluster"] for one in (before, now, after)]
+        if max(load) - min(load) > 0.05 or len(set(volts)) > 1 or volts[1] not in (0.925, 1.275):
+            continue
+        mhz = 1000 if volts[1] == 0.925 else 2000
+        yield now, mhz, 0 if load[1] < 0.02 else load[1], volts[1], max(now[f"temp{c}"] for c in range(4, 8))
+
+
+def xu3_power(args, heat=True):
+    """The A7 stayed at 200 MHz."""
     print("mapping,rail,freq_mhz,busy_cores,power_w,voltage_v,temperature_c,time_s,heat_w")
     for path in args:
-        samples = []
-        with open(path) as file:
-            names = file.readline().replace(",", "").split("\t")
-            for line in file:
-                cells = line.rstrip("\n").split("\t")
-                if len(cells) >= len(names):
-                    samples.append({name.strip(): float(cell) for name, cell in zip(names, cells) if cell})
+        samples = list(xu3_samples(path))
         begin = samples[0]["time"]
-        for before, now, after in zip(samples, samples[1:], samples[2:]):
-            load = [sum(one[f"usage_c{c}"] for c in range(4, 8)) for one in (before, now, after)]
-            volts = [one["volts_big_cluster"] for one in (before, now, after)]
-            if max(load) - min(load) > 0.05 or len(set(volts)) > 1 or volts[1] not in (0.925, 1.275):
-                continue
-            mhz = 1000 if volts[1] == 0.925 else 2000
-            hot = max(now[f"temp{c}"] for c in range(4, 8))
-            busy = 0 if load[1] < 0.02 else load[1]
-            print(f"a15x1,a15,{mhz},{busy:.3f},{now['w_big']},{volts[1]},{hot},,")
+        for now, mhz, busy, volts, hot in xu3_states(samples):
+            print(f"a15x1,a15,{mhz},{busy:.3f},{now['w_big']},{volts},{hot},,")
             if now["w_little"] > 0 and sum(now[f"usage_c{c}"] for c in range(4)) < 0.5:
                 print(f"a7x1,a7,200,0,{now['w_little']},,{hot},,")
         for now in samples if heat else []:
@@ -89,6 +98,25 @@ def xu3_power(args, heat=True):
 
 def xu3_steady(args):
     xu3_power(args, heat=False)
+
+
+def xu3_rails(args):
+    """A mean for each frequency, number of busy cores and 5 C of at least five samples, for there are thousands of them
+    and three reported powers. Up to 87 C: above, at 2000 MHz, power falls as the temperature rises (throttled, which the
+    voltage does not show)."""
+    states = {}
+    for path in args:
+        for now, mhz, busy, _, hot in xu3_states(list(xu3_samples(path))):
+            if hot <= 87:
+                states.setdefault((mhz, round(busy), round(hot / 5)), []).append((busy, now["w_big"], hot))
+    print("mapping,rail,freq_mhz,busy_cores,power_w,temperature_c")
+    for (mhz, _, _), samples in sorted(states.items()):
+        if len(samples) >= 5:
+            busy, watts, hot = (sum(column) / len(samples) for column in zip(*samples))
+            print(f"a15x1,a15,{mhz},{busy:.3f},{watts:.5f},{hot:.2f}")
+    for mapping, mhz, _, mw in REPORTED["xu3"]:
+        if mapping == "a15x1":
+            print(f"{mapping},{RAIL[mapping]},{mhz},1,{mw / 1000},")
 
 
 def xu3_voltage(args):
@@ -133,7 +161,7 @@ def unbent(args):
         print(line, end="")
 
 
-KINDS = {"unbent": (unbent, 1), "loudva": (loudva, 2), "nano-rails": (nano_rails, 1), "xu3-power": (xu3_power, 1), "xu3-steady": (xu3_steady, 1), "xu3-voltage": (xu3_voltage, 1), "parsec": (parsec, 1),
+KINDS = {"unbent": (unbent, 1), "loudva": (loudva, 2), "nano-rails": (nano_rails, 1), "xu3-power": (xu3_power, 1), "xu3-steady": (xu3_steady, 1), "xu3-rails": (xu3_rails, 1), "xu3-voltage": (xu3_voltage, 1), "parsec": (parsec, 1),
          "alexnet": (alexnet, 1)}
 
 if __name__ == "__main__":
