@@ -6,8 +6,8 @@
                                                        the network below, of the GPU's own
   bench/measured_rows.py xu3-power LOG...              A15 rail: idle and busy, by volts; temperature, time, heat
   bench/measured_rows.py xu3-steady LOG...             the same without time and heat: those logs had the fan off
-  bench/measured_rows.py xu3-rails LOG...              A15 rail, for the shipped board: the means of those steady states, and
-                                                       the reported powers of the network below; no voltages (another bin)
+  bench/measured_rows.py xu3-rails LOG...              A15 rail, both sources in one fit: the means of those steady states,
+                                                       and the reported powers of the network below; no voltages (another bin)
   bench/measured_rows.py xu3-voltage VF_Rel...         voltages at every operating point
   bench/measured_rows.py parsec DATA                   Nano, CPU rail: one A57 busy
   bench/measured_rows.py unbent BOARD.toml             not rows: the board file with its GPU's V(f) a straight line, so that a
@@ -62,10 +62,8 @@ def nano_rails(args):
 def xu3_samples(path):
     with open(path) as file:
         names = file.readline().replace(",", "").split("\t")
-        for line in file:
-            cells = line.rstrip("\n").split("\t")
-            if len(cells) >= len(names):
-                yield {name.strip(): float(cell) for name, cell in zip(names, cells) if cell}
+        lines = [line.rstrip("\n").split("\t") for line in file]
+    return [{name.strip(): float(cell) for name, cell in zip(names, cells) if cell} for cells in lines if len(cells) >= len(names)]
 
 
 def xu3_states(samples):
@@ -84,7 +82,7 @@ def xu3_power(args, heat=True):
     """The A7 stayed at 200 MHz."""
     print("mapping,rail,freq_mhz,busy_cores,power_w,voltage_v,temperature_c,time_s,heat_w")
     for path in args:
-        samples = list(xu3_samples(path))
+        samples = xu3_samples(path)
         begin = samples[0]["time"]
         for now, mhz, busy, volts, hot in xu3_states(samples):
             print(f"a15x1,a15,{mhz},{busy:.3f},{now['w_big']},{volts},{hot},,")
@@ -106,7 +104,7 @@ def xu3_rails(args):
     voltage does not show)."""
     states = {}
     for path in args:
-        for now, mhz, busy, _, hot in xu3_states(list(xu3_samples(path))):
+        for now, mhz, busy, _, hot in xu3_states(xu3_samples(path)):
             if hot <= 87:
                 states.setdefault((mhz, round(busy), round(hot / 5)), []).append((busy, now["w_big"], hot))
     print("mapping,rail,freq_mhz,busy_cores,power_w,temperature_c")

@@ -334,7 +334,7 @@ Result<ComparedRow> describe_row(NetRow row, const NetTrainConfig& training, std
     described.models = separate ? static_cast<int>(groups.groups) : 1;
     for (std::int64_t level = 0; level < groups.groups; ++level) {
       const GroupArchitecture& a = architectures[static_cast<std::size_t>(level)];
-      for (const LayerCost& layer : a.layers_of_level(a.groups - 1)) level_of(level).macs += layer.macs;
+      level_of(level).macs = a.macs_of_level(a.groups - 1);
       level_of(level).parameters = a.parameters_of_level(a.groups - 1);
       const double bytes = kFloatBytes * level_of(level).parameters;
       described.resident_bytes = separate ? described.resident_bytes + bytes : bytes;

@@ -90,6 +90,16 @@ TEST_F(BoardFitCommand, TakesTheColumnThatIsNamedOfTwoAndTemperaturesBelowZero) 
   EXPECT_LT(nlohmann::json::parse(done.out)["errors"]["fitted"]["latency"]["mean"], 0.05);
 }
 
+/// Errors and warnings: a slow machine shows beside them how far the fit is.
+std::string without_progress(const std::string& err) {
+  std::istringstream lines(err);
+  std::string rest;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("board fit  [")) rest += line + "\n";
+  }
+  return rest;
+}
+
 TEST_F(BoardFitCommand, WritesAFileWhereTimeDoesNotFollowFrequency) {
   std::string rows = "mapping,freq_khz,latency_s,power_w,macs,launches\n";
   for (const int khz : {204000, 307200, 518400, 710400, 921600, 1132800, 1326000, 1479000}) {
@@ -102,7 +112,7 @@ TEST_F(BoardFitCommand, WritesAFileWhereTimeDoesNotFollowFrequency) {
   ASSERT_EQ(done.code, kOk) << done.err;
   EXPECT_LT(nlohmann::json::parse(done.out)["errors"]["fitted"]["latency"]["mean"], 0.02);
   EXPECT_TRUE(fs::exists(path("flat.toml")));
-  EXPECT_THAT(done.err, Not(HasSubstr("off the latencies")));
+  EXPECT_EQ(without_progress(done.err), "");
 
   // Without launches nothing of this model is constant in time.
   for (std::size_t at = 0; (at = rows.find(",20\n", at)) != std::string::npos;) rows.replace(at, 4, ",0\n");
