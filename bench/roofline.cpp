@@ -49,6 +49,7 @@ class Layers {
         StageView v;
         v.in_channels = static_cast<std::size_t>(a.input_channels(s));
         v.in_stride = s == 0 ? channels : padded(v.in_channels);
+        v.out_channels = out;
         v.out_stride = padded(out);
         v.height = v.width = static_cast<std::size_t>(a.size_at(s));
         v.form = s == 0 ? ConvForm::kDirect : best_form(v.in_channels, v.height, v.width);

@@ -13,14 +13,17 @@ namespace {
 using Vec4 = float __attribute__((vector_size(16)));
 using Vec8 = float __attribute__((vector_size(32)));
 using Vec16 = float __attribute__((vector_size(64)));
+using Mask16 = int __attribute__((vector_size(64)));
 
-// What one instruction set can hold: floats per register, and register tiles of pixels x blocks of 16 channels.
+// What one instruction set can hold: floats per register, and of Winograd's products register tiles of pixels x blocks
+// of 16 channels.
 template <typename V, std::size_t Pixels, std::size_t Blocks>
 struct Isa {
   using Vec = V;
   static constexpr std::size_t kWidth = sizeof(Vec) / sizeof(float);
-  static constexpr std::size_t kPixels = Pixels;  // even: a pool takes them in pairs
+  static constexpr std::size_t kPixels = Pixels;
   static constexpr std::size_t kBlocks = Blocks;
+  static constexpr std::size_t kSums = Pixels * Blocks * (kLanes / kWidth);  // registers for them
   static constexpr std::size_t kPerBlock = kLanes / kWidth;
 };
 
@@ -44,89 +47,172 @@ constexpr std::size_t blocks_at(std::size_t left) noexcept {
 
 // ---- the direct form ----
 
-// Weights: [out / 16][3][3][in][16].
+// Weights: [out / 16][3][3][in][16]. Where the last block has at most 8 channels, they stand there twice, and half of
+// its work is saved: a register of 16 serves two neighbouring pixels, narrower ones leave out what would be padding.
+constexpr std::size_t kHalf = kLanes / 2;
+constexpr bool ends_in_half(std::size_t out_channels) noexcept {
+  return out_channels % kLanes != 0 && out_channels % kLanes <= kHalf;
+}
 
-// Rows x Pixels neighbours x Blocks x 16 output channels, held in registers over the whole sum; with two rows, pooled.
-template <typename Isa, std::size_t Rows, std::size_t Pixels, std::size_t Blocks>
+// Of registers of 16 floats whose halves are two pixels'. Templates, for they are compiled where such registers are
+// only.
+template <typename Vec>
+REINS_INLINE Vec joined(Vec8 low, Vec8 high) {
+  const Vec8 halves[2] = {low, high};
+  Vec v;
+  __builtin_memcpy(&v, halves, sizeof v);
+  return v;
+}
+template <typename Vec>
+REINS_INLINE Vec side_by_side(float low, float high) {
+  constexpr Mask16 kLow = {-1, -1, -1, -1, -1, -1, -1, -1};
+  return kLow ? low - Vec{} : high - Vec{};  // less nothing: the same bits in every lane
+}
+template <typename Vec>
+REINS_INLINE Vec with_halves(Vec v, bool swapped, bool zero_above) {
+  Vec8 halves[2];
+  __builtin_memcpy(halves, &v, sizeof v);
+  const Vec8 low = swapped ? halves[1] : halves[0];
+  return joined<Vec>(low, zero_above ? Vec8{} : swapped ? halves[0] : halves[1]);
+}
+
+// Rows x Pixels neighbours x (Blocks x 16 and, with Half, 8) output channels, held in registers over the whole sum;
+// with two rows, pooled. Dense: how many channels an input pixel has, where that is known and there is no gap; or 0.
+template <typename Isa, std::size_t Rows, std::size_t Pixels, std::size_t Blocks, bool Half, std::size_t Dense>
 REINS_INLINE void direct_tile(const StageView& s, std::size_t y, std::size_t x, std::size_t block, float* out) {
   using Vec = typename Isa::Vec;
-  constexpr std::size_t kVecs = Blocks * Isa::kPerBlock;
+  constexpr bool kShared = Half && Isa::kPerBlock == 1;  // two pixels in a register
+  constexpr std::size_t kVecs = Blocks * Isa::kPerBlock + (Half ? Isa::kPerBlock / 2 : 0);
+  constexpr std::size_t kPairs = kShared ? (Pixels + 1) / 2 : 0;
   const std::size_t line = (s.width + 2) * s.in_stride;
   const std::size_t block_weights = 9 * s.in_channels * kLanes;
   const float* const first_weights = s.weights + block * block_weights;
-  Vec sum[Rows][Pixels][kVecs];
-  for (std::size_t v = 0; v < kVecs; ++v) {
-    const Vec bias = load<Vec>(s.bias + block * kLanes + v * Isa::kWidth);
-    for (std::size_t r = 0; r < Rows; ++r) {
-      for (std::size_t p = 0; p < Pixels; ++p) sum[r][p][v] = bias;
+  const float* const bias = s.bias + block * kLanes;
+  Vec sum[Rows][Pixels][kVecs + 1];  // the last is never used: an array has one at least
+  Vec shared[Rows][kPairs + 1];
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t p = 0; p < Pixels; ++p) {
+      for (std::size_t v = 0; v < kVecs; ++v) sum[r][p][v] = load<Vec>(bias + v * Isa::kWidth);
+    }
+    if constexpr (kShared) {
+      const auto of_half = load<Vec8>(bias + Blocks * kLanes);
+      for (std::size_t p = 0; p < kPairs; ++p) shared[r][p] = joined<Vec>(of_half, of_half);
     }
   }
   // Where pixels follow each other without a gap, so do the three taps of a row.
-  const bool dense = s.in_stride == s.in_channels;
+  const std::size_t stride = Dense > 0 ? Dense : s.in_stride;
+  const std::size_t channels = Dense > 0 ? Dense : s.in_channels;
+  const bool dense = Dense > 0 || stride == channels;
   const std::size_t taps = dense ? 1 : 3;
-  const std::size_t run = dense ? 3 * s.in_channels : s.in_channels;
+  const std::size_t run = dense ? 3 * channels : channels;
   for (std::size_t ky = 0; ky < 3; ++ky) {
     for (std::size_t kx = 0; kx < taps; ++kx) {
-      const float* const in = s.in + (y + ky) * line + (x + kx) * s.in_stride;
-      const float* const weights = first_weights + (ky * 3 + kx) * s.in_channels * kLanes;
+      // Pointers that advance: with an index GCC keeps one for every pixel, more than there are registers.
+      const float* in[Rows];
+      for (std::size_t r = 0; r < Rows; ++r) in[r] = s.in + (y + ky + r) * line + (x + kx) * stride;
+      const float* weights = first_weights + (ky * 3 + kx) * channels * kLanes;
       for (std::size_t c = 0; c < run; ++c) {
-        Vec w[kVecs];
+        Vec w[kVecs + 1];
         for (std::size_t v = 0; v < kVecs; ++v) {
-          const std::size_t b = v / Isa::kPerBlock;
-          w[v] = load<Vec>(weights + b * block_weights + c * kLanes + v % Isa::kPerBlock * Isa::kWidth);
+          w[v] = load<Vec>(weights + v / Isa::kPerBlock * block_weights + v % Isa::kPerBlock * Isa::kWidth);
         }
+        if constexpr (kShared) w[kVecs] = load<Vec>(weights + Blocks * block_weights);
         for (std::size_t r = 0; r < Rows; ++r) {
           for (std::size_t p = 0; p < Pixels; ++p) {
-            const float value = in[r * line + p * s.in_stride + c];
+            const float value = in[r][p * stride];
             for (std::size_t v = 0; v < kVecs; ++v) sum[r][p][v] += value * w[v];
           }
+          if constexpr (kShared) {
+            for (std::size_t p = 0; p < kPairs; ++p) {
+              const float second = in[r][std::min(2 * p + 1, Pixels - 1) * stride];
+              shared[r][p] += side_by_side<Vec>(in[r][2 * p * stride], second) * w[kVecs];
+            }
+          }
+          ++in[r];
         }
+        weights += kLanes;
       }
     }
   }
   const Vec zero = {};
   float* const to = out + block * kLanes;
-  for (std::size_t v = 0; v < kVecs; ++v) {
-    if constexpr (Rows == 2) {
-      for (std::size_t p = 0; p < Pixels; p += 2) {
+  for (std::size_t p = 0; p < Pixels; p += Rows) {
+    float* const pixel = to + p / Rows * s.out_stride;
+    for (std::size_t v = 0; v < kVecs; ++v) {
+      Vec best = larger(sum[0][p][v], zero);
+      if constexpr (Rows == 2) {
         const Vec upper = larger(sum[0][p][v], sum[0][p + 1][v]);
         const Vec lower = larger(sum[1][p][v], sum[1][p + 1][v]);
-        store(to + p / 2 * s.out_stride + v * Isa::kWidth, larger(larger(upper, lower), zero));
+        best = larger(larger(upper, lower), zero);
       }
-    } else {
-      for (std::size_t p = 0; p < Pixels; ++p) {
-        store(to + p * s.out_stride + v * Isa::kWidth, larger(sum[0][p][v], zero));
+      store(pixel + v * Isa::kWidth, best);
+    }
+    if constexpr (kShared) {
+      Vec best = larger(shared[0][p / 2], zero);
+      if constexpr (Rows == 2) {
+        best = larger(best, shared[1][p / 2]);
+        best = larger(best, with_halves(best, true, false));
       }
+      store(pixel + Blocks * kLanes, with_halves(best, Rows == 1 && p % 2 == 1, true));
+    } else if constexpr (Half) {
+      for (std::size_t v = kVecs; v < (Blocks + 1) * Isa::kPerBlock; ++v) store(pixel + v * Isa::kWidth, zero);
     }
   }
 }
 
-template <typename Isa, std::size_t Rows, std::size_t Pixels, std::size_t Blocks>
+// Pixels of a tile whose sums fit the registers, a power of two for widths are.
+template <typename Isa, std::size_t Rows, std::size_t Blocks, bool Half>
+constexpr std::size_t direct_pixels() noexcept {
+  std::size_t pixels = 16;
+  while (pixels > 2 && Rows * pixels * (2 * Blocks + (Half ? 1 : 0)) * Isa::kPerBlock > 2 * Isa::kSums) pixels /= 2;
+  return pixels;
+}
+
+template <typename Isa, std::size_t Rows, std::size_t Blocks, bool Half, std::size_t Dense>
 REINS_INLINE void direct_blocks(const StageView& s, std::size_t row, std::size_t block, float* out) {
+  constexpr std::size_t kPixels = direct_pixels<Isa, Rows, Blocks, Half>();
   constexpr std::size_t kLeast = Rows;  // a pool wants two neighbours
   const std::size_t y = Rows * row;
   std::size_t x = 0;
-  for (; x + Pixels <= s.width; x += Pixels) {
-    direct_tile<Isa, Rows, Pixels, Blocks>(s, y, x, block, out + x / Rows * s.out_stride);
+  for (; x + kPixels <= s.width; x += kPixels) {
+    direct_tile<Isa, Rows, kPixels, Blocks, Half, Dense>(s, y, x, block, out + x / Rows * s.out_stride);
   }
   for (; x < s.width; x += kLeast) {
-    direct_tile<Isa, Rows, kLeast, Blocks>(s, y, x, block, out + x / Rows * s.out_stride);
+    direct_tile<Isa, Rows, kLeast, Blocks, Half, Dense>(s, y, x, block, out + x / Rows * s.out_stride);
+  }
+}
+
+template <typename Isa, std::size_t Rows, std::size_t Dense>
+REINS_INLINE void direct_rows(const StageView& s, std::size_t first, std::size_t last) {
+  const bool half = ends_in_half(s.out_channels);
+  const std::size_t whole = s.out_stride / kLanes - (half ? 1 : 0);
+  const std::size_t out_line = (s.width / Rows + 2 * s.out_border) * s.out_stride;
+  // A block and a half at once where two rows' and two pixels' sums fit.
+  constexpr bool kTogether = 3 * Rows * Isa::kPerBlock <= Isa::kSums;
+  for (std::size_t row = first; row < last; ++row) {
+    float* const out = s.out + (row + s.out_border) * out_line + s.out_border * s.out_stride;
+    std::size_t block = 0;
+    if constexpr (Isa::kBlocks >= 2) {
+      for (; block + 2 <= whole; block += 2) direct_blocks<Isa, Rows, 2, false, Dense>(s, row, block, out);
+    }
+    for (; block + (half && kTogether ? 1 : 0) < whole; ++block)
+      direct_blocks<Isa, Rows, 1, false, Dense>(s, row, block, out);
+    if (!half) continue;
+    if constexpr (kTogether) {
+      if (block < whole) {
+        direct_blocks<Isa, Rows, 1, true, Dense>(s, row, block, out);
+        continue;
+      }
+    }
+    direct_blocks<Isa, Rows, 0, true, Dense>(s, row, block, out);
   }
 }
 
 template <typename Isa, std::size_t Rows>
 REINS_INLINE void direct_steps(const StageView& s, std::size_t first, std::size_t last) {
-  constexpr std::size_t kPixels = Rows == 1 ? Isa::kPixels : std::max<std::size_t>(Isa::kPixels / 4 * 2, 2);
-  const std::size_t blocks = s.out_stride / kLanes;
-  const std::size_t out_line = (s.width / Rows + 2 * s.out_border) * s.out_stride;
-  for (std::size_t row = first; row < last; ++row) {
-    float* const out = s.out + (row + s.out_border) * out_line + s.out_border * s.out_stride;
-    std::size_t block = 0;
-    if constexpr (Isa::kBlocks >= 2) {
-      for (; block + 2 <= blocks; block += 2) direct_blocks<Isa, Rows, kPixels, 2>(s, row, block, out);
-    }
-    for (; block < blocks; ++block) direct_blocks<Isa, Rows, kPixels, 1>(s, row, block, out);
-  }
+  // An image's three channels: with a distance that is known, every pixel of a tile is reached from one register.
+  if (s.in_stride == 3 && s.in_channels == 3) return direct_rows<Isa, Rows, 3>(s, first, last);
+  return direct_rows<Isa, Rows, 0>(s, first, last);
 }
 
 // ---- Winograd ----
@@ -369,7 +455,9 @@ std::vector<float> pack_direct(const float* weights, std::size_t out, std::size_
   for (std::size_t o = 0; o < out; ++o) {
     for (std::size_t i = 0; i < in; ++i) {
       for (std::size_t k = 0; k < 9; ++k) {
-        packed[(((o / kLanes) * 9 + k) * in + i) * kLanes + o % kLanes] = weights[(o * in + i) * 9 + k];
+        float* const lanes = packed.data() + ((o / kLanes * 9 + k) * in + i) * kLanes;
+        lanes[o % kLanes] = weights[(o * in + i) * 9 + k];
+        if (ends_in_half(out) && o / kLanes == out / kLanes) lanes[o % kLanes + kHalf] = lanes[o % kLanes];
       }
     }
   }

@@ -22,8 +22,9 @@ enum class ConvForm { kDirect, kWinograd };
 struct StageView {
   ConvForm form = ConvForm::kDirect;
   std::size_t in_channels = 0;        ///< summed over
+  std::size_t out_channels = 0;       ///< of the convolution
   std::size_t in_stride = 0;          ///< floats per input pixel; for Winograd a multiple of 16, the input aligned
-  std::size_t out_stride = 0;         ///< padded(out channels) = floats per output pixel
+  std::size_t out_stride = 0;         ///< padded(out_channels) = floats per output pixel
   std::size_t height = 0, width = 0;  ///< of the input without its border; the pool halves the output
   bool pool = false;
   std::size_t out_border = 0;      ///< pixels of border that the output buffer has

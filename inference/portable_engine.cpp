@@ -82,6 +82,7 @@ class PortableEngine final : public Engine {
       StageView& v = stage.view;
       v.in_channels = static_cast<std::size_t>(a.input_channels(s));
       v.in_stride = s == 0 ? channels_ : padded(v.in_channels);
+      v.out_channels = out_channels;
       v.out_stride = padded(out_channels);
       v.height = v.width = static_cast<std::size_t>(a.size_at(s));
       v.form = s == 0 ? ConvForm::kDirect : best_form(v.in_channels, v.height, v.width);

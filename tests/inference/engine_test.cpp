@@ -124,6 +124,34 @@ TEST_P(EveryKernel, ComputesTheNetworkByItsDefinition) {
   }
 }
 
+// Last blocks of 16 channels that are filled by half or less, alone and behind whole ones, pooled and not, where pixels
+// follow each other without a gap and where they do not, at widths that leave a rest.
+TEST_P(EveryKernel, ComputesWhateverIsLeftOfABlockOfChannels) {
+  const std::string backend = GetParam();
+  if (backend == "onednn" ? !has_onednn() : kernels_named(backend) == nullptr) {
+    GTEST_SKIP() << "not on this processor or in this build: " << backend;
+  }
+  struct Case {
+    int size;
+    std::vector<Stage> stages;
+  };
+  for (const Case& one :
+       {Case{12, {{24, true}, {24, false}, {40, true}}}, Case{20, {{8, false}, {24, true}, {40, false}}},
+        Case{9, {{24, false}, {40, false}, {8, false}}}, Case{34, {{40, true}, {12, false}}}}) {
+    SCOPED_TRACE(one.size);
+    GroupArchitecture a = small_architecture();
+    a.size = one.size;
+    a.stages = one.stages;
+    const auto weights = random_weights(a, 4);
+    auto engine = make_engine(describe(a, "odd", "none", "none"), weights, {.backend = backend});
+    ASSERT_OK(engine);
+    const auto image = random_image(a, 5);
+    const auto expected = softmax(reference_logits(a, weights, image, 1));
+    const auto got = run(**engine, view_of(image, a), 1);
+    for (std::size_t k = 0; k < expected.size(); ++k) EXPECT_NEAR(got[k], expected[k], 1e-5) << "class " << k;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Engine, EveryKernel, ::testing::Values("baseline", "avx2", "avx512", "onednn"));
 
 TEST(OnednnEngine, GrowsToTheBitsOfAFreshRun) {
