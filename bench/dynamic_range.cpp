@@ -65,7 +65,7 @@ struct Subject {
   std::array<double, 2> cores{1, 1}, fixed_w{0, 0};  ///< by place in kReported
 };
 
-constexpr double kTemperatureC = 50;
+constexpr double kTemperatureC = 60;  // as of the reported powers that the board file was fitted to
 
 MappingId mapping_named(const boards::Board& board, std::string_view name) {
   const auto at =
@@ -152,7 +152,11 @@ std::string percent(double ours, double theirs) {
 bool against_the_paper(const boards::Board& board, const Levels& own) {
   Levels paper;
   for (const double mmacs : kPaperMmacs) paper.push_back({{.macs = mmacs * 1e6, .bytes = 0, .launches = 0}});
-  const Subject shipped{board};
+  Subject shipped{board};
+  for (std::size_t unit = 0; unit < kReported.size(); ++unit) {
+    const std::string& rail = board.cluster_of(mapping_named(board, kReported[unit].mapping)).rail;
+    shipped.fixed_w[unit] = std::ranges::find(board.rails, rail, &boards::Rail::name)->constant_w;
+  }
   const Subject fitted = fit(board);
   bool within = true;
 
@@ -227,9 +231,9 @@ bool against_the_paper(const boards::Board& board, const Levels& own) {
   std::printf(
       "%s\nBar: each of 'fitted' and each held-out point within %.0f %%: %s. Within the reported frequencies (A15 200 "
       "to\n"
-      "1800 MHz, A7 200 to 1300); energy of the busy cluster's rail alone. The board file follows measured rail logs\n"
-      "instead, which put the A15 below the reported watts at low frequency: its own ranges stand beside, without a "
-      "bar.\n\n",
+      "1800 MHz, A7 200 to 1300); energy of the busy cluster's rail alone. The board file was fitted to measured rail "
+      "logs\n"
+      "and these powers alike, each within 15 %%: its own ranges stand beside, without a bar.\n\n",
       table.text().c_str(), 100 * kBar, within ? "met" : "MISSED");
   return within;
 }
