@@ -195,6 +195,10 @@ void print_optimum(const evaluation::Optimum& optimum) {
 }
 
 Status fit(const FitCommand& options, const std::string& command_line) {
+  if (options.board == "host") {
+    return fail(ErrorKind::kUsage, "a fit starts from a board file", "--board host",
+                "'reins board --write FILE' makes one of this machine");
+  }
   const fs::path base_file = file_of(options.board);
   REINS_ASSIGN(boards::Board base, open_board(options.board));
   REINS_ASSIGN(const std::string base_text, read_file(base_file, std::size_t{1} << 20));

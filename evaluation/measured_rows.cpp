@@ -45,7 +45,8 @@ constexpr std::array kKnown = {Known{"mapping", "mapping", 0},
                                Known{"launches", "launches", 1}};
 
 constexpr double kAbsoluteZero_c = -273.15;
-constexpr double kNear = 0.005;  // of an operating point's frequency
+constexpr double kHottest_c = 300;  // beyond what any silicon works at: a slip of units
+constexpr double kNear = 0.005;     // of an operating point's frequency
 
 /// Where each quantity stands in the file.
 class Columns {
@@ -94,6 +95,17 @@ class Columns {
                   table.place(row));
     }
     return std::optional<double>(si);
+  }
+
+  /// The same for a quantity that has an upper end too; `why` says which.
+  Result<std::optional<double>> number(const CsvTable& table, std::size_t row, const std::string& quantity,
+                                       double least, double most, const std::string& why) const {
+    REINS_ASSIGN(const std::optional<double> si, number(table, row, quantity, least, false));
+    if (!si || *si <= most) return si;
+    const auto& [column, to_si] = found_.at(quantity);
+    return fail(ErrorKind::kGarbled,
+                column + " " + format_number(*si / to_si) + " is above " + format_number(most / to_si) + ": " + why,
+                table.place(row));
   }
 
   Result<std::string> text(const CsvTable& table, std::size_t row, const std::string& quantity) const {
@@ -196,8 +208,14 @@ struct Reader {
     REINS_ASSIGN(row.power_w, columns.number(table, r, "power", 0, true));
     REINS_ASSIGN(row.energy_j, columns.number(table, r, "energy", 0, true));
     REINS_ASSIGN(row.throughput_per_s, columns.number(table, r, "throughput", 0, true));
-    REINS_ASSIGN(row.busy_cores, columns.number(table, r, "busy_cores", 0, false));
-    REINS_ASSIGN(row.temperature_c, columns.number(table, r, "temperature", kAbsoluteZero_c, false));
+    const boards::Cluster& cluster = board.cluster_of(row.mapping);
+    const double cores = std::max(1.0, static_cast<double>(cluster.cpus.size()));
+    // A sum of logged shares may be a little above the number of cores.
+    REINS_ASSIGN(row.busy_cores, columns.number(table, r, "busy_cores", 0, 1.05 * cores,
+                                                "cluster " + cluster.name + " has " + format_number(cores) + " cores"));
+    REINS_ASSIGN(row.temperature_c,
+                 columns.number(table, r, "temperature", kAbsoluteZero_c, kHottest_c,
+                                "no chip runs so hot; a column of thousandths of a degree is temperature_mc"));
     REINS_ASSIGN(row.voltage_v, columns.number(table, r, "voltage", 0, true));
     REINS_ASSIGN(row.time_s, columns.number(table, r, "time", 0, false));
     REINS_ASSIGN(row.heat_w, columns.number(table, r, "heat", 0, false));

@@ -197,6 +197,14 @@ TEST_F(BoardFitCommand, BadInputIsOneLineAndWritesNothing) {
       {"text", kHeader + "a57x1,921600,fast,1,1e6\n", {}, "'fast' is not a finite number"},
       {"negative", kHeader + "a57x1,921600,-1,1,1e6\n", {}, "is not above 0"},
       {"not a number", kHeader + "a57x1,921600,nan,1,1e6\n", {}, "'nan' is not a finite number"},
+      {"thousandths of a degree",
+       "mapping,freq_khz,power_w,busy_cores,temperature_c\na57x1,921600,2.5,1,45000\n",
+       {},
+       "temperature_c 45000 is above 300"},
+      {"more cores than there are",
+       "mapping,freq_khz,power_w,busy_cores\na57x1,921600,2.5,9\n",
+       {},
+       "cluster a57 has 4 cores"},
       {"zero batch", "mapping,freq_khz,latency_s,batch\na57x1,921600,0.1,0\n", {}, "is not at least 1"},
       {"short row", kHeader + "a57x1,921600\n", {}, "2 cells where the header has 5"},
       {"unknown mapping", kHeader + "npu,921600,1,1,1e6\n", {}, "no mapping 'npu'"},
@@ -214,12 +222,13 @@ TEST_F(BoardFitCommand, BadInputIsOneLineAndWritesNothing) {
        "mapping,freq_khz,latency_s\na57x1,921600,0.07\na57x1,518400,0.12\na57x1,204000,0.3\n",
        {},
        "what one image costs is not known"},
-      {"no board", kGood, {"--board", "nowhere"}, "nowhere"}};
+      {"no board", kGood, {"--board", "nowhere"}, "nowhere"},
+      {"no board file", kGood, {"--board", "host"}, "'reins board --write FILE'"}};
   for (const Bad& bad : all) {
     SCOPED_TRACE(bad.what);
     const std::string out = path("out.toml");
     std::vector<std::string> words = {"--data", put("bad.csv", bad.csv), "--out", out};
-    if (std::string(bad.what) != "no board") words.insert(words.end(), {"--board", "jetson-nano"});
+    if (!std::string_view(bad.what).starts_with("no board")) words.insert(words.end(), {"--board", "jetson-nano"});
     words.insert(words.end(), bad.more.begin(), bad.more.end());
     const Outcome done = fit(words);
     EXPECT_EQ(done.code, kBadInput) << done.out;
