@@ -90,6 +90,8 @@ class NetLoop {
 
   /// One line, into the log and `lines`.
   void log(const std::string& line);
+  /// Whether every part is trained.
+  bool whole() const noexcept { return part_ >= static_cast<std::int64_t>(parts_.size()); }
   const std::vector<std::string>& lines() const noexcept { return lines_; }
   const std::filesystem::path& log_path() const noexcept { return log_path_; }
   /// Validation accuracies of the judged levels, in the order of the parts; whole once train() is done.

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "core/file.hpp"
 #include "inference/torch/group_module.hpp"
 #include "training/net_export.hpp"
 #include "training/net_families.hpp"
@@ -18,6 +19,16 @@ std::string percent(double share) {
   char text[16];
   std::snprintf(text, sizeof text, "%.2f %%", 100 * share);
   return text;
+}
+
+constexpr std::string_view kShipped = "network ";  // begins the log's last line
+
+/// Of a run that is trained: it may have been stopped before its test images were read, and only then goes on.
+Status unread(const std::filesystem::path& log) {
+  REINS_ASSIGN(const std::string text, read_file(log, std::size_t{1} << 24));
+  if (text.find('\n' + std::string(kShipped)) == std::string::npos) return {};
+  return fail(ErrorKind::kUsage, "this run has finished, and its test images are read once", log.string(),
+              "take another --out to train anew");
 }
 
 /// The last act: the test images, read here for the first time.
@@ -47,7 +58,7 @@ Result<NetTrainReport> ship(const NetTrainConfig& config, NetLoop& run, inferenc
     run.log(line);
     report.test_accuracy.push_back(answers.accuracy(LevelId(level)));
   }
-  run.log("network " + answers.network_fingerprint());
+  run.log(std::string(kShipped) + answers.network_fingerprint());
   report.network = config.out_folder / "network.rnet";
   report.answers = config.out_folder / "answers.rans";
   report.log = run.log_path();
@@ -75,6 +86,7 @@ Result<NetTrainReport> train_network(const NetTrainConfig& config,
     trainee.family->module().to(device);
     NetLoop loop(config, config.out_folder, *trainee.family, images, scaling, identity, progress);
     REINS_TRY(loop.start());
+    if (loop.whole()) REINS_TRY(unread(loop.log_path()));
     REINS_TRY(loop.train());
     return ship(config, loop, trainee.networks.front(), scaling, identity);
   } catch (const std::exception& problem) {

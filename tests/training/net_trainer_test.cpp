@@ -155,6 +155,10 @@ TEST_F(NetTrainer, ResumesBitForBitWhereverItWasStopped) {
     ASSERT_OK(train_network(c));
     EXPECT_EQ(bytes(c.out_folder.filename(), "network.rnet"), bytes("whole", "network.rnet")) << whole_epoch;
     EXPECT_EQ(bytes(c.out_folder.filename(), "answers.rans"), bytes("whole", "answers.rans"));
+    // The test images are read once.
+    const std::string log = bytes(c.out_folder.filename(), "train.log");
+    EXPECT_THAT(train_network(c), IsError(ErrorKind::kUsage, HasSubstr("has finished")));
+    EXPECT_EQ(bytes(c.out_folder.filename(), "train.log"), log);
   }
 }
 
