@@ -35,7 +35,9 @@ Result<int> restore(const RestoreOptions& options) {
     if (line.error) lines.back()["error"] = line.error->line();
     if (!line.left.empty()) lines.back()["left"] = line.left;
     if (options.json.to_stdout()) continue;
-    if (line.error) {
+    if (line.error && !still_to_do(line)) {
+      std::printf("there is no /%s any more: %s is not put back\n", line.saved.path.c_str(), line.saved.value.c_str());
+    } else if (line.error) {
       std::fprintf(stderr, "reins: %s\n", line.error->line().c_str());
     } else if (!line.left.empty()) {
       std::printf("left %s in /%s: another program has set it since\n", line.left.c_str(), line.saved.path.c_str());

@@ -189,6 +189,11 @@ TEST(StateFile, IsTheUsersOwnWhereTheSystemsMayNotBeWritten) {
 
 TEST_F(RestoreCommand, FailsWhereAValueIsRefusedAndDropsWhatLeftWithItsDevice) {
   tree_.put("run/state.toml", "schema = 1\n[[saved]]\npath = \"sys/gone/governor\"\nvalue = \"x\"");
+  const Outcome said = restore({});
+  EXPECT_EQ(said.code, kOk);
+  EXPECT_EQ(said.out, "there is no /sys/gone/governor any more: x is not put back\n");
+  EXPECT_EQ(said.err, "");
+  tree_.put("run/state.toml", "schema = 1\n[[saved]]\npath = \"sys/gone/governor\"\nvalue = \"x\"");
   const Outcome gone = restore({"--json"});
   EXPECT_EQ(gone.code, kOk);
   EXPECT_EQ(nlohmann::json::parse(gone.out)["lines"][0]["ok"], false);
