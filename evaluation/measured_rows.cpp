@@ -97,17 +97,6 @@ class Columns {
     return std::optional<double>(si);
   }
 
-  /// The same for a quantity that has an upper end too; `why` says which.
-  Result<std::optional<double>> number(const CsvTable& table, std::size_t row, const std::string& quantity,
-                                       double least, double most, const std::string& why) const {
-    REINS_ASSIGN(const std::optional<double> si, number(table, row, quantity, least, false));
-    if (!si || *si <= most) return si;
-    const auto& [column, to_si] = found_.at(quantity);
-    return fail(ErrorKind::kGarbled,
-                column + " " + format_number(*si / to_si) + " is above " + format_number(most / to_si) + ": " + why,
-                table.place(row));
-  }
-
   Result<std::string> text(const CsvTable& table, std::size_t row, const std::string& quantity) const {
     const auto at = found_.find(quantity);
     if (at == found_.end()) return std::string();
@@ -208,14 +197,20 @@ struct Reader {
     REINS_ASSIGN(row.power_w, columns.number(table, r, "power", 0, true));
     REINS_ASSIGN(row.energy_j, columns.number(table, r, "energy", 0, true));
     REINS_ASSIGN(row.throughput_per_s, columns.number(table, r, "throughput", 0, true));
+    REINS_ASSIGN(row.busy_cores, columns.number(table, r, "busy_cores", 0, false));
     const boards::Cluster& cluster = board.cluster_of(row.mapping);
     const double cores = std::max(1.0, static_cast<double>(cluster.cpus.size()));
-    // A sum of logged shares may be a little above the number of cores.
-    REINS_ASSIGN(row.busy_cores, columns.number(table, r, "busy_cores", 0, 1.05 * cores,
-                                                "cluster " + cluster.name + " has " + format_number(cores) + " cores"));
-    REINS_ASSIGN(row.temperature_c,
-                 columns.number(table, r, "temperature", kAbsoluteZero_c, kHottest_c,
-                                "no chip runs so hot; a column of thousandths of a degree is temperature_mc"));
+    if (row.busy_cores && *row.busy_cores > 1.05 * cores) {  // a sum of logged shares may be a little above
+      return fail(ErrorKind::kGarbled,
+                  "busy_cores " + format_number(*row.busy_cores) + ", but cluster " + cluster.name + " has " +
+                      format_number(cores),
+                  row.place);
+    }
+    REINS_ASSIGN(row.temperature_c, columns.number(table, r, "temperature", kAbsoluteZero_c, false));
+    if (row.temperature_c && *row.temperature_c > kHottest_c) {
+      return fail(ErrorKind::kGarbled, "no chip runs at " + format_number(*row.temperature_c) + " C", row.place,
+                  "a column of thousandths of a degree is temperature_mc");
+    }
     REINS_ASSIGN(row.voltage_v, columns.number(table, r, "voltage", 0, true));
     REINS_ASSIGN(row.time_s, columns.number(table, r, "time", 0, false));
     REINS_ASSIGN(row.heat_w, columns.number(table, r, "heat", 0, false));
