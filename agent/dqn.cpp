@@ -198,6 +198,7 @@ struct Dqn::Impl {
   DqnConfig config;
   policies::ActionSpace space;
   FlatLayout layout;
+  std::string place;
   std::vector<float> params, target, average, grads, first, second, live;
   std::array<torch::Tensor, 4> weights, biases;  // leaves that lie in `params`; their gradients lie in `grads`
   PolicyNetwork scratch;                         // on its way from `params` to the fast forward pass
@@ -612,6 +613,8 @@ std::string differing(const std::string& there, const std::string& here) {
 
 }  // namespace
 
+void Dqn::learns_in(std::string place) { impl_->place = std::move(place); }
+
 Status Dqn::save(const std::filesystem::path& path) const {
   const Impl& self = *impl_;
   if (self.in_episode) {
@@ -623,6 +626,8 @@ Status Dqn::save(const std::filesystem::path& path) const {
         self.mean_square, self.mean_value, self.act_rng.state(), self.sample_rng.state(), self.seed_rng.state()};
     torch::serialize::OutputArchive archive;
     archive.write("config", bytes_tensor(comparable(self.config)));
+    archive.write("planned", bytes_tensor(std::to_string(self.config.steps)));
+    archive.write("place", bytes_tensor(self.place));
     archive.write("counters", bytes_tensor({reinterpret_cast<const char*>(&counters), sizeof counters}));
     archive.write("params", bytes_tensor(bytes_of(self.params)));
     archive.write("target", bytes_tensor(bytes_of(self.target)));
@@ -716,9 +721,16 @@ Status Dqn::resume(const std::filesystem::path& path) {
                   "this run is finished: all its " + std::to_string(counters.steps) + " steps are done", path.native(),
                   "freeze it; another number of steps makes another schedule, so train that anew");
     }
+    torch::Tensor ignored;
+    const bool placed = archive.try_read("place", ignored);  // checkpoints of older versions are not
+    if (const std::string there = placed ? read("place") : self.place; there != self.place && !self.place.empty()) {
+      return fail(ErrorKind::kMismatch, "of a run with " + there + " (here " + self.place + ")", path.native(),
+                  "resume with what it was made with");
+    }
     if (const std::string there = read("config"), here = comparable(self.config); there != here) {
       return fail(ErrorKind::kMismatch, "made with other settings: " + differing(there, here), path.native(),
-                  "resume with those it was made with (another number of steps scales some of them)");
+                  "resume with those it was made with; some are scaled by the number of steps" +
+                      (placed ? ": --steps " + read("planned") : ""));
     }
     for (const std::string* array : {&params, &target, &average, &first, &second}) {
       if (array->size() != self.params.size() * sizeof(float)) return other();

@@ -141,12 +141,15 @@ class Dqn {
   Result<LearnStats> learn();
   bool ready() const noexcept;
 
+  /// Where it learns, for people to read ("board x, network y"): a checkpoint from elsewhere is not resumed. Empty (as
+  /// made): not compared.
+  void learns_in(std::string place);
   /// Everything: weights, target, moments, random numbers, replay, counters. Only between episodes (usage otherwise).
   /// One file, atomically: a libtorch archive with a CRC-32 behind it. Once all steps are done the replay, nearly all
   /// of its size, is left out: nothing goes on from there.
   Status save(const std::filesystem::path& path) const;
   /// Errors: those of reading; garbled (cut, damaged); usage (that run is finished); mismatch (another configuration,
-  /// with the keys that differ; `steps` may).
+  /// with the keys that differ; `steps` may; or learnt elsewhere).
   Status resume(const std::filesystem::path& path);
 
   /// The weights as they are, or averaged over the last 1 / average_rate updates: steadier, as single updates and the

@@ -245,6 +245,9 @@ Status fit(const FitCommand& options, const std::string& command_line) {
   if (!options.json.to_stdout()) {
     std::printf("%s: %zu rows fitted, %zu held out (%s)\n", base.title.c_str(), split.fitted.rows.size(),
                 split.held_out.rows.size(), options.hold_out.c_str());
+    std::string unread;
+    for (const std::string& column : rows.unread) unread += (unread.empty() ? "" : ", ") + column;
+    if (!unread.empty()) std::printf("Columns that nothing was taken from: %s\n", unread.c_str());
     if (fitted.latency_sigma > 0) {
       std::printf("Latency of a batch: %s%s\n",
                   fitted.arrivals == evaluation::Arrivals::kClosedLoop

@@ -160,7 +160,7 @@ Status train(const TrainOptions& options) {
     return fail(ErrorKind::kGone,
                 "training was interrupted at step " + std::to_string(result->learner.steps) + " of " +
                     std::to_string(result->learner.total),
-                options.out, "go on with --resume");
+                options.out, "go on with --resume and the other options as they were");
   }
   const env::RecentMisses& misses = result->misses;
   const double miss_rate =

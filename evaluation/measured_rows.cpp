@@ -79,6 +79,9 @@ class Columns {
   }
 
   bool has(const std::string& quantity) const { return found_.contains(quantity); }
+  bool reads(const std::string& column) const {
+    return std::ranges::any_of(found_, [&](const auto& found) { return found.second.first == column; });
+  }
 
   /// The cell in SI units; none where the column or the cell is empty. Errors: garbled, for text, infinities and
   /// numbers below `least` (`open`: at it, too).
@@ -310,10 +313,15 @@ Result<std::map<std::string, std::string>> parse_columns(std::string_view text) 
 Result<MeasuredRows> read_rows(const CsvTable& table, boards::Board& board, const RowOptions& options) {
   REINS_ASSIGN(Columns columns, Columns::make(table, options));
   Reader reader{table, board, options, std::move(columns), {}};
+  std::set<std::string> chosen_by;
   for (const auto& [column, text] : options.where) {
     if (!table.has(column)) {
       return fail(ErrorKind::kGarbled, "the column '" + column + "' is missing", "--where " + column + "=" + text);
     }
+    chosen_by.insert(column);
+  }
+  for (const std::string& column : table.columns()) {
+    if (!reader.columns.reads(column) && !chosen_by.contains(column)) reader.out.unread.push_back(column);
   }
   std::vector<Read> reads;
   for (std::size_t r = 0; r < table.rows(); ++r) {

@@ -35,6 +35,7 @@ struct MeasuredRow {
 struct MeasuredRows {
   std::vector<Workload> workloads;
   std::vector<MeasuredRow> rows;
+  std::vector<std::string> unread;  ///< the file's columns that nothing was taken from
 };
 
 struct RowOptions {

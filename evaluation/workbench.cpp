@@ -136,7 +136,7 @@ Result<std::unique_ptr<Workbench>> Workbench::make(boards::Board board, inferenc
     if (!bench->profile_.network_fingerprint.empty() &&
         bench->profile_.network_fingerprint != bench->network_.fingerprint) {
       return fail(ErrorKind::kMismatch, "the profile was measured with another network", profile->native(),
-                  "measure again with 'reins profile'");
+                  "name that one with --network, or measure again with 'reins profile'");
     }
     if (!replay && !bench->profile_.complete()) {
       return fail(ErrorKind::kGarbled, "the profile lacks some level x mapping x operating point", profile->native(),

@@ -152,6 +152,9 @@ Result<ControllerProgress> train_controller(const ControllerRun& run) {
 
   REINS_ASSIGN(const std::unique_ptr<agent::Dqn> dqn,
                agent::Dqn::make(run.config.dqn, env.spec().size(), run.bench->space(), env.reach()));
+  const boards::Board& board = run.bench->board();
+  dqn->learns_in("board " + board.name + " (" + board.fingerprint + "), network " + run.bench->network().name + " (" +
+                 run.bench->network().fingerprint + ")");
   const std::filesystem::path checkpoint = run.folder / "checkpoint.pt";
   const std::filesystem::path best = run.folder / "best.policy";
   if (run.resume) REINS_TRY(dqn->resume(checkpoint));

@@ -103,6 +103,15 @@ TEST_F(DqnResume, RefusesWhatIsNotAWholeCheckpointOfThisRun) {
   auto longer_obs = Dqn::make(config_, 5, Contextual().action_space());
   ASSERT_OK(longer_obs);
   EXPECT_THAT((*longer_obs)->resume(path_), IsError(ErrorKind::kMismatch, HasSubstr("another board")));
+  // A checkpoint says where it was learnt, and how many steps its settings were scaled to.
+  dqn->learns_in("board a");
+  ASSERT_OK(dqn->save(path_));
+  ASSERT_OK(dqn->resume(path_));
+  EXPECT_THAT((*another)->resume(path_),
+              IsError(ErrorKind::kMismatch, HasSubstr("--steps " + std::to_string(config_.steps))));
+  const auto elsewhere = make();
+  elsewhere->learns_in("board b");
+  EXPECT_THAT(elsewhere->resume(path_), IsError(ErrorKind::kMismatch, HasSubstr("board a (here board b)")));
   DqnConfig longer = config_;
   longer.steps = 9000;
   auto more = Dqn::make(longer, 4, Contextual().action_space());

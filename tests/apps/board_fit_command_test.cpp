@@ -51,9 +51,17 @@ TEST_F(BoardFitCommand, FitsWritesAndSaysWhatItKept) {
   EXPECT_EQ(done.code, kOk) << done.err;
   EXPECT_THAT(done.out, AllOf(HasSubstr("macs_per_cycle"), HasSubstr("PRIOR KEPT"), HasSubstr("95 % from"),
                               HasSubstr("wrote " + out)));
+  EXPECT_THAT(done.out, ::testing::Not(HasSubstr("nothing was taken")));
   const auto board = boards::load_board(out);
   ASSERT_OK(board);
   EXPECT_EQ(board->name, "jetson-nano");
+  // A mistyped column is named, one that --where goes by is not.
+  std::string mistyped = kGood;
+  mistyped.replace(mistyped.find("power_w"), 7, "pwoer_w");
+  const Outcome other =
+      fit({"--board", "jetson-nano", "--data", put("rows.csv", mistyped), "--where", "mapping=a57x1"});
+  EXPECT_EQ(other.code, kOk) << other.err;
+  EXPECT_THAT(other.out, HasSubstr("Columns that nothing was taken from: pwoer_w\n"));
 }
 
 TEST_F(BoardFitCommand, JsonHasConstantsAndErrors) {

@@ -192,6 +192,10 @@ TEST_F(MainJob, AnInterruptedTrainingSaysSoAndGoesOn) {
                                      HasSubstr("go on with --resume")));
     EXPECT_THAT(training.text, Not(HasSubstr("trained on")));
   }
+  // Another network, or another number of steps, is another run.
+  expect_one_line(reins("train --board odroid-xu3 --network " + synthetic() + " --steps 6000 --resume --out " + run), 2,
+                  "of a run with board odroid-xu3");
+  expect_one_line(reins("train --board odroid-xu3 --resume --out " + run), 2, ": --steps 6000");
   const Ran resumed = reins("train --board odroid-xu3 --steps 6000 --resume --out " + run);
   EXPECT_EQ(resumed.code, 0) << resumed.output;
   EXPECT_THAT(resumed.output, HasSubstr("trained on"));
