@@ -723,8 +723,8 @@ Status Dqn::resume(const std::filesystem::path& path) {
     }
     torch::Tensor ignored;
     const bool placed = archive.try_read("place", ignored);  // checkpoints of older versions are not
-    if (const std::string there = placed ? read("place") : self.place; there != self.place && !self.place.empty()) {
-      return fail(ErrorKind::kMismatch, "of a run with " + there + " (here " + self.place + ")", path.native(),
+    if (placed && !self.place.empty() && read("place") != self.place) {
+      return fail(ErrorKind::kMismatch, "of a run with " + read("place") + " (here " + self.place + ")", path.native(),
                   "resume with what it was made with");
     }
     if (const std::string there = read("config"), here = comparable(self.config); there != here) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "boards/board.hpp"
+#include "boards/by_name.hpp"
 #include "boards/physics.hpp"
 #include "control/live_board.hpp"
 #include "core/stats.hpp"
@@ -68,9 +69,7 @@ struct Subject {
 constexpr double kTemperatureC = 60;  // as of the reported powers that the board file was fitted to
 
 MappingId mapping_named(const boards::Board& board, std::string_view name) {
-  const auto at =
-      std::find_if(board.mappings.begin(), board.mappings.end(), [&](const auto& m) { return m.name == name; });
-  return MappingId(at - board.mappings.begin());
+  return MappingId(boards::index_of(board.mappings, name));
 }
 
 OppId opp_at(const boards::Cluster& cluster, double mhz) {
@@ -155,7 +154,7 @@ bool against_the_paper(const boards::Board& board, const Levels& own) {
   Subject shipped{board};
   for (std::size_t unit = 0; unit < kReported.size(); ++unit) {
     const std::string& rail = board.cluster_of(mapping_named(board, kReported[unit].mapping)).rail;
-    shipped.fixed_w[unit] = std::ranges::find(board.rails, rail, &boards::Rail::name)->constant_w;
+    shipped.fixed_w[unit] = board.rails[boards::index_of(board.rails, rail)].constant_w;
   }
   const Subject fitted = fit(board);
   bool within = true;

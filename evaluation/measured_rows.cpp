@@ -313,15 +313,14 @@ Result<std::map<std::string, std::string>> parse_columns(std::string_view text) 
 Result<MeasuredRows> read_rows(const CsvTable& table, boards::Board& board, const RowOptions& options) {
   REINS_ASSIGN(Columns columns, Columns::make(table, options));
   Reader reader{table, board, options, std::move(columns), {}};
-  std::set<std::string> chosen_by;
   for (const auto& [column, text] : options.where) {
     if (!table.has(column)) {
       return fail(ErrorKind::kGarbled, "the column '" + column + "' is missing", "--where " + column + "=" + text);
     }
-    chosen_by.insert(column);
   }
   for (const std::string& column : table.columns()) {
-    if (!reader.columns.reads(column) && !chosen_by.contains(column)) reader.out.unread.push_back(column);
+    const bool chooses = std::ranges::any_of(options.where, [&](const auto& where) { return where.first == column; });
+    if (!chooses && !reader.columns.reads(column)) reader.out.unread.push_back(column);
   }
   std::vector<Read> reads;
   for (std::size_t r = 0; r < table.rows(); ++r) {

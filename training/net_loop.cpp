@@ -144,7 +144,7 @@ Status NetLoop::start() {
 Status NetLoop::train() {
   begin_s_ = clock_.now_s();
   done_at_begin_ = work_before(part_, epoch_);
-  while (part_ < static_cast<std::int64_t>(parts_.size())) {
+  while (!whole()) {
     const Part& part = parts_[static_cast<std::size_t>(part_)];
     if (epoch_ == 0) family_.begin(part_);
     if (!optimizer_) optimizer_ = make_optimizer(config_, part);
@@ -318,7 +318,7 @@ Status NetLoop::resume() {
   levels_ = value.toDoubleVector();
   // Loading may have put other tensors into the module.
   parts_ = family_.parts();
-  if (part_ >= static_cast<std::int64_t>(parts_.size())) return {};
+  if (whole()) return {};
   const Part& part = parts_[static_cast<std::size_t>(part_)];
   if (best_.epoch > 0) {
     for (std::size_t i = 0; i < part.state.size(); ++i) {

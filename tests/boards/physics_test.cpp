@@ -1,10 +1,10 @@
 #include "boards/physics.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <vector>
 
+#include "boards/by_name.hpp"
 #include "tests/support/matchers.hpp"
 
 namespace reins::boards {
@@ -148,8 +148,8 @@ TEST(OdroidXu3, ReproducesTheLoggedRailsAndTheReportedPowers) {
   const auto rail_w = [&](const Cluster& cluster, std::int64_t khz, double busy, double temperature_c) {
     std::size_t i = 0;
     while (cluster.opps[i].freq_khz != khz) ++i;
-    const auto rail = std::ranges::find(board->rails, cluster.rail, &Rail::name);
-    return cluster_power_w(cluster, OppId(i), busy, 0, temperature_c) + rail->constant_w;
+    return cluster_power_w(cluster, OppId(i), busy, 0, temperature_c) +
+           board->rails[index_of(board->rails, cluster.rail)].constant_w;
   };
   const Cluster& a15 = board->clusters[0];
   const Cluster& a7 = board->clusters[1];

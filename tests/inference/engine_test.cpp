@@ -102,16 +102,20 @@ std::vector<float> run(Engine& engine, const TensorView& view, int level) {
   return {answer->probabilities.begin(), answer->probabilities.end()};
 }
 
-class EveryKernel : public ::testing::TestWithParam<const char*> {};
+class EveryKernel : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (backend_ == "onednn" ? !has_onednn() : kernels_named(backend_) == nullptr) {
+      GTEST_SKIP() << "not on this processor or in this build: " << backend_;
+    }
+  }
+  const std::string backend_ = GetParam();
+};
 
 TEST_P(EveryKernel, ComputesTheNetworkByItsDefinition) {
-  const std::string backend = GetParam();
-  if (backend == "onednn" ? !has_onednn() : kernels_named(backend) == nullptr) {
-    GTEST_SKIP() << "not on this processor or in this build: " << backend;
-  }
   const auto a = small_architecture();
   const auto weights = random_weights(a, 1);
-  auto engine = small_engine(backend);
+  auto engine = small_engine(backend_);
   ASSERT_NE(engine, nullptr);
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     const auto image = random_image(a, seed);
@@ -127,10 +131,6 @@ TEST_P(EveryKernel, ComputesTheNetworkByItsDefinition) {
 // Last blocks of 16 channels that are filled by half or less, alone and behind whole ones, pooled and not, where pixels
 // follow each other without a gap and where they do not, at widths that leave a rest.
 TEST_P(EveryKernel, ComputesWhateverIsLeftOfABlockOfChannels) {
-  const std::string backend = GetParam();
-  if (backend == "onednn" ? !has_onednn() : kernels_named(backend) == nullptr) {
-    GTEST_SKIP() << "not on this processor or in this build: " << backend;
-  }
   struct Case {
     int size;
     std::vector<Stage> stages;
@@ -143,7 +143,7 @@ TEST_P(EveryKernel, ComputesWhateverIsLeftOfABlockOfChannels) {
     a.size = one.size;
     a.stages = one.stages;
     const auto weights = random_weights(a, 4);
-    auto engine = make_engine(describe(a, "odd", "none", "none"), weights, {.backend = backend});
+    auto engine = make_engine(describe(a, "odd", "none", "none"), weights, {.backend = backend_});
     ASSERT_OK(engine);
     const auto image = random_image(a, 5);
     const auto expected = softmax(reference_logits(a, weights, image, 1));
