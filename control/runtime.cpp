@@ -33,7 +33,8 @@ Runtime::Runtime(const boards::Board& board, const policies::ActionSpace& space,
       shield_(board, space, profile, shield_of(config)),
       energy_(config.energy),
       change_at_s_(kNever),
-      park_at_s_(kNever) {
+      park_at_s_(kNever),
+      hold_until_s_(kNever) {
   config_.queue_limit = std::max<std::size_t>(config_.queue_limit, 1);
   queue_.reserve(config_.queue_limit);
   slacks_.reserve(config_.queue_limit + 2);
@@ -93,6 +94,7 @@ void Runtime::arrive(double now_s, const Request& request, Effects& effects) noe
   if (!queued_request.deadline_s.has_value() && goals_.latency_s.has_value()) {
     queued_request.deadline_s = request.arrival_s + *goals_.latency_s;
   }
+  if (queued_request.deadline_s.has_value()) last_target_s_ = *queued_request.deadline_s - request.arrival_s;
   if (queue_.size() >= config_.queue_limit) {
     ++counters_.rejected;
     ++counters_.missed;
@@ -126,7 +128,7 @@ void Runtime::hurry(double now_s, std::uint64_t joined, Effects& effects) noexce
   if (applied_.governor.has_value()) return;
   progress(now_s, level_);
   const auto slack_s = [now_s](const Request& request) { return request.deadline_s.value_or(kNever) - now_s; };
-  slacks_.assign(1, slack_s(running_.request));
+  slacks_.assign(1, own_slack_s(now_s));
   const double sure_gap_s = std::max(0.0, 1 - 2 * gap_variation().value_or(1)) * long_gap_s_;
   for (std::size_t i = 0; i + lost_ < queue_.size(); ++i) {
     slacks_.push_back(slack_s(waiting(i)));
@@ -145,16 +147,21 @@ void Runtime::hurry(double now_s, std::uint64_t joined, Effects& effects) noexce
 
 double Runtime::left() const noexcept { return std::max(0.0, part_ - (done_ - part_began_) / slow_down_); }
 
+double Runtime::own_slack_s(double now_s) const noexcept {
+  if (running_lost_ && shield_.config().ease_late) return kNever;
+  return running_.request.deadline_s.value_or(kNever) - now_s;
+}
+
 void Runtime::plan_change(double now_s) noexcept {
   change_at_s_ = kNever;
   if (!running_.request.deadline_s.has_value()) return;
   const double from_s = std::max(now_s, done_at_s_);
   policies::Action running = applied_;
   running.level = level_;
-  const double slack_s = *running_.request.deadline_s - from_s;
+  const double slack_s = own_slack_s(from_s);
   auto planned = shield_.rescue(observation_.facts, running, left(), slack_s);
-  if (queue_.empty()) {
-    const double target_s = *running_.request.deadline_s - running_.request.arrival_s;
+  if (queue_.empty() || (shield_.config().ease_late && queue_.size() == lost_ && few(lost_))) {
+    const double target_s = last_target_s_.value_or(*running_.request.deadline_s - running_.request.arrival_s);
     const auto eased = shield_.ease(observation_.facts, running, left(), slack_s, target_s,
                                     last_switch_s_ + shield_.dwell_s(applied_.mapping) - from_s);
     if (eased.has_value() && (!planned.has_value() || eased->wait_s < planned->wait_s)) planned = eased;
@@ -215,6 +222,25 @@ void Runtime::put_lost_last(double soonest_s) noexcept {
   lost_ += lost;
 }
 
+double Runtime::fastest_s() const noexcept {
+  const policies::ProfilePoint* fastest = profile_.fastest(builder_.floor_level(goals_));
+  return fastest != nullptr ? fastest->latency_s * slow_down_ : 0;
+}
+
+bool Runtime::holds(double now_s) noexcept {
+  constexpr double kLongest = 10;     // fastest runs past its deadline
+  constexpr double kIrregular = 0.3;  // where gaps are regular there is no lull to wait for
+  if (!shield_.config().enabled || !config_.late_last || gap_variation().value_or(0) <= kIrregular ||
+      applied_.governor.has_value() || applied_.kernel_placed || !few(queue_.size()))
+    return false;
+  const double run_s = fastest_s();
+  put_lost_last(now_s + run_s);
+  const double deadline_s = waiting(0).deadline_s.value_or(kNever);
+  if (deadline_s >= now_s + run_s) return false;
+  hold_until_s_ = std::min(*last_arrival_s_ + config_.late_hold * run_s, deadline_s + kLongest * run_s);
+  return hold_until_s_ > now_s;
+}
+
 void Runtime::look_ahead(policies::Situation& facts, double run, double fastest_s, double target_s) const noexcept {
   constexpr double kBusy = 0.5, kIrregular = 0.3;
   if (!rate_hz_.has_value() || *rate_hz_ * fastest_s <= kBusy || gap_variation().value_or(0) <= kIrregular) return;
@@ -226,9 +252,9 @@ void Runtime::look_ahead(policies::Situation& facts, double run, double fastest_
 
 void Runtime::ask(double now_s, Effects& effects) noexcept {
   REINS_ASSERT(queue_.size() > 0 && !busy_);
-  park_at_s_ = kNever;
+  park_at_s_ = hold_until_s_ = kNever;
   const policies::ProfilePoint* fastest = profile_.fastest(builder_.floor_level(goals_));
-  const double fastest_s = fastest != nullptr ? fastest->latency_s * slow_down_ : 0;
+  const double fastest_s = this->fastest_s();
   if (config_.late_last) put_lost_last(now_s + fastest_s);
   const Request& request = waiting(0);
   policies::Situation& facts = observation_.facts;
@@ -308,6 +334,7 @@ void Runtime::decide(double now_s, const policies::Action& wanted, std::int64_t 
   applied_ = action;
   parked_.reset();
   busy_ = true;
+  running_lost_ = shield_.lost(observation_.facts);
 
   running_ = Outcome{};
   running_.request = waiting(0);
@@ -408,7 +435,7 @@ void Runtime::complete(double now_s, LevelId level, Effects& effects) noexcept {
     if (done_ > 0) slow_down_ += config_.slow_down_gain * (std::clamp(done_, 0.25, 8.0) - slow_down_);
   }
   effects.add(EffectKind::kReply).outcome = outcome;
-  if (queue_.size() > 0) {
+  if (queue_.size() > 0 && !holds(now_s)) {
     ask(now_s, effects);
   } else if (outcome.applied.park.valid() && !outcome.applied.governor.has_value()) {
     park_at_s_ = now_s + config_.park_delay_s;
@@ -425,6 +452,11 @@ void Runtime::advance(double now_s, Effects& effects) noexcept {
     retune(now_s, applied_.mapping, change_to_, effects);
     return;
   }
+  if (now_s + 1e-12 >= hold_until_s_ && !busy_ && !deciding_) {
+    settle(now_s);
+    ask(now_s, effects);
+    return;
+  }
   if (now_s + 1e-12 < park_at_s_ || busy_ || deciding_) return;
   settle(now_s);
   park_at_s_ = kNever;
@@ -435,6 +467,6 @@ void Runtime::advance(double now_s, Effects& effects) noexcept {
   effects.add(EffectKind::kPark).action = applied_;
 }
 
-double Runtime::next_event_s() const noexcept { return std::min(park_at_s_, change_at_s_); }
+double Runtime::next_event_s() const noexcept { return std::min({park_at_s_, change_at_s_, hold_until_s_}); }
 
 }  // namespace reins::control

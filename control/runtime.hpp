@@ -22,6 +22,10 @@ struct RuntimeConfig {
   bool grow = false;      ///< an answer that is there early goes on to the next level while that one fits its deadline
                           ///< and nobody waits who can still be kept
   bool late_last = true;  ///< a request that no setting can keep in time waits behind those that can be kept
+  double late_hold = 3;   ///< where requests come irregularly, such a one is not begun before nobody has come for so
+                          ///< many of the fastest runs, lest it be in the way of who comes next; nor held longer than
+                          ///< ten of them past its deadline, nor once an eighth of the places are taken. Needs the
+                          ///< shield. 0: no wait. 0..100
   int outlook = 8;  ///< where requests come irregularly and faster than half of what can be served, this many more are
                     ///< expected at the present rate, and are to keep their deadlines at one pace. 0: none. 0..64
   double rate_tau_s = 1.0;      ///< time constant of the request rate's moving average, seconds. 0.01..60
@@ -92,6 +96,12 @@ class Runtime {
   void look_ahead(policies::Situation& facts, double run, double fastest_s, double target_s) const noexcept;
   /// Those due before `soonest_s` go behind those that can still be kept.
   void put_lost_last(double soonest_s) noexcept;
+  /// Time of the fastest run at the floor's level as it is now, seconds; 0 without a profile of it.
+  double fastest_s() const noexcept;
+  /// True where what is late anyway may still take its time: less than an eighth of the places are taken.
+  bool few(std::size_t waiting) const noexcept { return 8 * waiting < config_.queue_limit; }
+  /// True where all that wait are lost and are to wait on (`late_hold`): plans when to look again.
+  bool holds(double now_s) noexcept;
   /// Coefficient of variation of the gaps between requests; absent before the third request.
   std::optional<double> gap_variation() const noexcept;
   /// `joined` has come behind the inference under way: raises its operating point where they need it.
@@ -100,6 +110,9 @@ class Runtime {
   /// be fast.
   void plan_change(double now_s) noexcept;
   double left() const noexcept;
+  /// From `now_s` to the deadline of the inference under way; infinite without one, and where it was lost from the
+  /// start (ShieldConfig::ease_late).
+  double own_slack_s(double now_s) const noexcept;
   /// Caps and held clusters of the facts as telemetry has them now. True where that changed something.
   bool take_limits() noexcept;
   void retune(double now_s, MappingId mapping, OppId opp, Effects& effects) noexcept;
@@ -124,6 +137,7 @@ class Runtime {
   std::size_t lost_ = 0;        // of queue_, at its front
   bool deciding_ = false;
   bool busy_ = false;
+  bool running_lost_ = false;  // no setting could keep its deadline when it was decided on
   policies::Observation observation_;
   policies::Action applied_;
   policies::Action decided_;  // the last decision as admitted; what is applied may have changed since
@@ -137,14 +151,14 @@ class Runtime {
   double energy_at_start_j_ = 0;
   double settled_s_ = 0;
   bool started_ = false;
-  double park_at_s_;
+  double park_at_s_, hold_until_s_;
   std::optional<OppId> parked_;  // where the applied mapping's cluster is while idle
   double last_switch_s_ = -1e9;
   double last_decision_s_ = -1e9;
   policies::Goals decided_goals_;
 
   std::optional<double> last_arrival_s_;
-  std::optional<double> rate_hz_;
+  std::optional<double> rate_hz_, last_target_s_;
   double gap_mean_s_ = 0, gap_square_s2_ = 0;  // moving averages behind the gaps' variation
   double long_gap_s_ = 0;
   std::uint64_t gaps_ = 0;

@@ -17,7 +17,7 @@ struct Knob {
   void (*set)(RuntimeConfig&, double);
 };
 
-constexpr std::array<Knob, 23> kKnobs{{
+constexpr std::array<Knob, 26> kKnobs{{
     {"queue_limit", 1, 256, [](const RuntimeConfig& c) { return static_cast<double>(c.queue_limit); },
      [](RuntimeConfig& c, double v) { c.queue_limit = static_cast<std::size_t>(v); }},
     {"park_delay_s", 0, 10, [](const RuntimeConfig& c) { return c.park_delay_s; },
@@ -28,6 +28,8 @@ constexpr std::array<Knob, 23> kKnobs{{
      [](RuntimeConfig& c, double v) { c.grow = v != 0; }},
     {"late_last", 0, 1, [](const RuntimeConfig& c) { return c.late_last ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.late_last = v != 0; }},
+    {"late_hold", 0, 100, [](const RuntimeConfig& c) { return c.late_hold; },
+     [](RuntimeConfig& c, double v) { c.late_hold = v; }},
     {"outlook", 0, 64, [](const RuntimeConfig& c) { return static_cast<double>(c.outlook); },
      [](RuntimeConfig& c, double v) { c.outlook = static_cast<int>(v); }},
     {"rate_tau_s", 0.01, 60, [](const RuntimeConfig& c) { return c.rate_tau_s; },
@@ -54,6 +56,10 @@ constexpr std::array<Knob, 23> kKnobs{{
      [](RuntimeConfig& c, double v) { c.shield.start_margin = v; }},
     {"shield.ease", 0, 1, [](const RuntimeConfig& c) { return c.shield.ease ? 1.0 : 0.0; },
      [](RuntimeConfig& c, double v) { c.shield.ease = v != 0; }},
+    {"shield.ease_late", 0, 1, [](const RuntimeConfig& c) { return c.shield.ease_late ? 1.0 : 0.0; },
+     [](RuntimeConfig& c, double v) { c.shield.ease_late = v != 0; }},
+    {"shield.late_margin", 0, 10, [](const RuntimeConfig& c) { return c.shield.late_margin; },
+     [](RuntimeConfig& c, double v) { c.shield.late_margin = v; }},
     {"shield.accuracy_worth", 0, 100, [](const RuntimeConfig& c) { return c.shield.accuracy_worth; },
      [](RuntimeConfig& c, double v) { c.shield.accuracy_worth = v; }},
     {"shield.move", 0, 1, [](const RuntimeConfig& c) { return c.shield.move ? 1.0 : 0.0; },

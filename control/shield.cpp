@@ -93,8 +93,16 @@ policies::Action Shield::cheapest(const policies::Observation& observation,
                                   const policies::Action& action) const noexcept {
   constexpr double kStay = 1.01;  // a move has to save one part in a hundred
   const policies::Situation& facts = observation.facts;
-  const double until_s = free_s(facts);
-  if (!config_.ease || until_s <= 0 || broken(facts, action.mapping, action.level, action.opp) != 0) return action;
+  const unsigned most = broken(facts, action.mapping, action.level, action.opp);
+  double until_s = free_s(facts);
+  if (lost(facts)) {
+    until_s = config_.late_margin > 0
+                  ? predicted_s(facts, action.mapping, action.level, action.opp) * (1 + config_.late_margin)
+                  : 0;
+  } else if (most != 0 || !config_.ease) {
+    return action;
+  }
+  if (until_s <= 0) return action;
   const policies::ProfilePoint* reference = profile_.fastest(facts.floor_level);
   const double worth_j = config_.accuracy_worth * (reference != nullptr ? reference->energy_j.value_or(0) : 0);
   const auto cost = [&](MappingId m, LevelId l, OppId o) {
@@ -111,7 +119,7 @@ policies::Action Shield::cheapest(const policies::Observation& observation,
         const OppId opp(o);
         if (!observation.mask.allows(level) || !observation.mask.allows(mapping, opp) ||
             profile_.at(level, mapping, opp) == nullptr || cost(mapping, level, opp) >= least_j ||
-            broken(facts, mapping, level, opp) != 0 || predicted_s(facts, mapping, level, opp) > until_s)
+            broken(facts, mapping, level, opp) > most || predicted_s(facts, mapping, level, opp) > until_s)
           continue;
         least_j = cost(mapping, level, opp);
         best.mapping = mapping;
@@ -121,6 +129,10 @@ policies::Action Shield::cheapest(const policies::Observation& observation,
     }
   }
   return best;
+}
+
+bool Shield::lost(const policies::Situation& facts) const noexcept {
+  return facts.slack_s.has_value() && *facts.slack_s < profile_.fastest_s(facts.floor_level) * facts.slow_down;
 }
 
 bool Shield::keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept {

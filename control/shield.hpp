@@ -26,6 +26,10 @@ struct ShieldConfig {
   bool ease = true;  ///< lower the point of an inference under way once what is left of it is in nobody's way, and take
                      ///< the cheapest mapping, level and point that are in time where arrivals are regular or deadlines
                      ///< ten times the fastest run away. The former needs `hurry`. Off where answers may grow
+  bool ease_late = true;  ///< `ease` an inference whose answer will be late anyway too, and let who joins behind it ask
+                          ///< for no more speed than they need
+  double late_margin = 0.15;  ///< an inference whose answer will be late anyway starts at the cheapest mapping, level
+                              ///< and point that take at most this much longer than the fastest. 0: the fastest. 0..10
   double accuracy_worth = 0.05;  ///< what a unit of accuracy is worth where `ease` looks for the cheapest, in energies
                                  ///< of the floor's level where it is fastest: the reward's w_acc / w_energy. 0..100
   bool move = true;   ///< `hurry` may move the inference under way to other cores too, where no point of its own is
@@ -41,7 +45,8 @@ struct Admission {
 };
 
 /// Pure given its inputs; allocates nothing. Order of what wins: caps and floors (the mask), lost clusters, heat, power
-/// cap, deadline, energy budget, dwell time. Where nothing meets the deadline, what is least late.
+/// cap, deadline, energy budget, dwell time. Where nothing meets the deadline, what is least late, or within
+/// `late_margin` of it.
 class Shield {
  public:
   Shield(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
@@ -58,6 +63,8 @@ class Shield {
   /// of the decision that started it. `slack_s`: time left to each deadline, its own first; infinite: none.
   policies::Action hurry(const policies::Situation& facts, const policies::Action& action, double left,
                          std::span<const double> slack_s) const noexcept;
+  /// True where not even the fastest setting can keep the deadline: the answer will be late anyway.
+  bool lost(const policies::Situation& facts) const noexcept;
   /// True where the threads of an inference on `from` can be moved to `to` while they run: other cores, as many.
   bool movable(MappingId from, MappingId to) const noexcept;
 
@@ -108,7 +115,8 @@ class Shield {
   /// For how long from the decision on a run is in nobody's way: up to the deadline where that is far, to the next
   /// arrival where they are regular and nobody waits; else 0. Seconds.
   double free_s(const policies::Situation& facts) const noexcept;
-  /// The mapping, level and point that cost least within that time and break nothing; else `action`.
+  /// The mapping, level and point that cost least within that time, or within `late_margin` where the answer is late
+  /// anyway, and break nothing that `action` does not; else `action`.
   policies::Action cheapest(const policies::Observation& observation, const policies::Action& action) const noexcept;
   /// Those that wait, and those that are to come (Situation::pace_s), keep their deadlines too if they run no slower.
   bool keeps_pace(const policies::Situation& facts, MappingId m, LevelId l, OppId o) const noexcept;

@@ -94,7 +94,9 @@ Result<bool> LiveRun::next_decision() {
     }
     runtime_->advance(now_s, effects);
     REINS_TRY(carry_out(effects));
-    if (!runtime_->busy() && (now_s >= trace_->end_s || next_row_ >= trace_->rows.size())) return false;
+    if (!runtime_->busy() &&
+        (now_s >= trace_->end_s || (next_row_ >= trace_->rows.size() && runtime_->queue_depth() == 0)))
+      return false;
     double until_s = std::min(runtime_->next_event_s(), plant_.next_event_s() - offset_s_);
     if (next_row_ < trace_->rows.size()) until_s = std::min(until_s, trace_->rows[next_row_].time_s);
     // A sleep ends tens of microseconds late: the last stretch is spun, so that a request is not late before it begins.

@@ -645,6 +645,125 @@ TEST_F(RuntimeTest, GoesSlowerOnceTheRestIsInNobodysWay) {
   EXPECT_EQ(runtime.next_event_s(), kNever);
 }
 
+/// One that is late anyway. The full network takes 0.08 s on big-x2 at its top, targets are 0.12 s.
+class LateAnyway : public RuntimeTest {
+ protected:
+  LateAnyway() {
+    config_.shield.enabled = true;
+    switch_at_once();
+  }
+  Runtime make() {
+    Runtime runtime = RuntimeTest::make();
+    policies::Goals goals;
+    goals.accuracy_floor = 0.7;
+    goals.latency_s = 0.12;
+    runtime.set_goals(goals);
+    return runtime;
+  }
+  void serve(Runtime& runtime, double at_s, std::uint64_t id) {
+    arrive(runtime, at_s, id);
+    decide(runtime, at_s, act(2, 2, 4, 0));
+    complete(runtime, at_s + 0.08, 2);
+  }
+  /// Gaps of 1 and 0.01 s; the third request is due at 1.13 s, and has 0.05 s when the second has ended.
+  void lose_one(Runtime& runtime) {
+    serve(runtime, 0, 1);
+    arrive(runtime, 1, 2);
+    decide(runtime, 1, act(2, 2, 4, 0));
+    arrive(runtime, 1.01, 3);
+    complete(runtime, 1.08, 2);
+  }
+};
+
+TEST_F(LateAnyway, WaitsUntilNobodyHasComeForAWhile) {
+  Runtime runtime = make();
+  lose_one(runtime);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply));
+  EXPECT_FALSE(runtime.busy());
+  EXPECT_NEAR(runtime.next_event_s(), 1.0805, 1e-12);
+  advance(runtime, 1.0805);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kPark)) << "meanwhile the cluster rests";
+  EXPECT_NEAR(runtime.next_event_s(), 1.01 + 3 * 0.08, 1e-12);
+  advance(runtime, 1.25);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kDecide));
+  EXPECT_NEAR(*runtime.observation().facts.slack_s, 1.13 - 1.25, 1e-12);
+  EXPECT_EQ(runtime.queue_depth(), 1U);
+}
+
+TEST_F(LateAnyway, WhoComesMeanwhileFindsNobodyInTheWay) {
+  Runtime runtime = make();
+  lose_one(runtime);
+  arrive(runtime, 1.2, 4);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kDecide));
+  EXPECT_NEAR(*runtime.observation().facts.slack_s, 0.12, 1e-12);
+  decide(runtime, 1.2, act(2, 2, 4, 0));
+  complete(runtime, 1.28, 2);
+  EXPECT_FALSE(effect(0).outcome.missed);
+  advance(runtime, 1.29);
+  EXPECT_NEAR(runtime.next_event_s(), 1.2 + 3 * 0.08, 1e-12);
+  // But not for ever: until ten runs past its deadline.
+  for (const int i : {5, 6, 7}) serve(runtime, 1.4 + 0.2 * (i - 5), static_cast<std::uint64_t>(i));
+  advance(runtime, 1.89);
+  EXPECT_NEAR(runtime.next_event_s(), 1.13 + 10 * 0.08, 1e-12);
+}
+
+TEST_F(LateAnyway, DoesNotWaitWhereThatIsOffOrThereIsNoLullToWaitFor) {
+  const auto asked = [this] {
+    Runtime runtime = make();
+    lose_one(runtime);
+    return effects_.size() == 2 && effect(1).kind == EffectKind::kDecide;
+  };
+  EXPECT_FALSE(asked());
+  config_.late_hold = 0;
+  EXPECT_TRUE(asked());
+  config_.late_hold = 3;
+  config_.late_last = false;
+  EXPECT_TRUE(asked());
+  config_.late_last = true;
+  config_.queue_limit = 8;
+  EXPECT_TRUE(asked()) << "one of eight places";
+  config_.queue_limit = 256;
+  config_.shield.enabled = false;
+  EXPECT_TRUE(asked());
+  config_.shield.enabled = true;
+
+  Runtime runtime = make();
+  serve(runtime, 0, 1);
+  arrive(runtime, 0.1, 2);
+  decide(runtime, 0.1, act(2, 2, 4, 0));
+  arrive(runtime, 0.2, 3);
+  complete(runtime, 0.29, 2);
+  EXPECT_THAT(kinds(), ElementsAre(EffectKind::kReply, EffectKind::kDecide)) << "the next is due in 0.01 s";
+}
+
+TEST_F(LateAnyway, GoesSlowerOnceTheRestIsInNobodysWay) {
+  for (const bool ease : {true, false}) {
+    config_.shield.ease_late = ease;
+    Runtime runtime = make();
+    arrive(runtime, 0, 1);
+    decide(runtime, 0, act(2, 2, 4, 0));
+    arrive(runtime, 0, 2);
+    complete(runtime, 0.08, 2);
+    decide(runtime, 0.08, act(2, 2, 0, 0));  // 0.04 s are left to the second
+    EXPECT_EQ(runtime.applied(), act(2, 2, 4, 0));
+    if (!ease) {
+      EXPECT_EQ(runtime.next_event_s(), kNever);
+      continue;
+    }
+    // As in GoesSlowerOnceTheRestIsInNobodysWay above, but there is no deadline to end it by.
+    const double ease_s = 0.08 + 0.08 * (1.06 - (0.12 - 0.0848) / 0.08);
+    EXPECT_NEAR(runtime.next_event_s(), ease_s, 1e-12);
+    advance(runtime, ease_s);
+    ASSERT_THAT(kinds(), ElementsAre(EffectKind::kApply));
+    EXPECT_EQ(effect(0).action, act(2, 2, 0, 0));
+    arrive(runtime, 0.13, 3, 9);
+    EXPECT_THAT(kinds(), ElementsAre()) << "who has time asks for no speed, late as it is";
+    arrive(runtime, 0.131, 4);
+    ASSERT_THAT(kinds(), ElementsAre(EffectKind::kApply));
+    EXPECT_EQ(effect(0).action, act(2, 2, 4, 0));
+  }
+}
+
 /// Answers that grow. On big-x2 at its top the levels take 0.02, 0.04 and 0.08 s; the margin is 6 %.
 class Growing : public RuntimeTest {
  protected:

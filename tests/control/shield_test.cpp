@@ -263,6 +263,24 @@ TEST_F(ShieldTest, TakesTheCheapestOfAllMappingsWhereTheDeadlineIsFar) {
   EXPECT_EQ(admit(act(2, 2, 4, 0)).action, act(2, 2, 4, 0));
 }
 
+TEST_F(ShieldTest, WhatIsLateAnywayTakesTheCheapestWithinAMarginOfTheFastest) {
+  facts().goals.accuracy_floor = 0.7;  // the full network takes 0.08 s at best, 0.1 s at 1600 MHz
+  facts().slack_s = 0.05;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 4, 0)) << "a quarter longer is too long";
+  config_.late_margin = 0.3;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 3, 0));
+  facts().slack_s = 0.081;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 4, 0)) << "the fastest may keep it yet";
+  facts().slack_s = -3;
+  config_.ease = false;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 3, 0));
+  facts().cap[1] = 2;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 2, 0)) << "the fastest that there is";
+  facts().cap[1] = 4;
+  config_.late_margin = 0;
+  EXPECT_EQ(admit(act(2, 2, 0, 0)).action, act(2, 2, 4, 0));
+}
+
 TEST_F(ShieldTest, StaysWhereAMoveSavesNextToNothing) {
   facts().slack_s = 9;
   facts().goals.accuracy_floor = 0.7;
