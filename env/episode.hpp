@@ -56,7 +56,12 @@ struct EpisodeResult {
   control::Counters counters;
   std::vector<TimelinePoint> timeline;
 
-  double energy_per_offered_j() const noexcept { return offered > 0 ? energy_j / static_cast<double>(offered) : 0; }
+  /// What was not answered by the end is charged what an answer took: work left undone saves nothing (decision 021).
+  double energy_per_offered_j() const noexcept {
+    if (offered == 0) return 0;
+    const double undone = served > 0 ? static_cast<double>(offered - served) / static_cast<double>(served) : 0;
+    return (energy_j + undone * active_energy_j) / static_cast<double>(offered);
+  }
   double miss_rate() const noexcept {
     return offered > 0 ? static_cast<double>(missed) / static_cast<double>(offered) : 0;
   }

@@ -23,7 +23,7 @@ struct Row {
   std::string name;
   RowKind kind = RowKind::kStatic;
   std::string detail;               ///< which setting the best static is, ...
-  double energy_per_offered_j = 0;  ///< accounting rails, idle included
+  double energy_per_offered_j = 0;  ///< accounting rails, idle included; see env::EpisodeResult
   double active_energy_per_offered_j = 0;
   double energy_per_served_j = 0;
   double miss_rate = 0;

@@ -171,8 +171,11 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
     html += fact("left out", evaluation.left_out);
   }
   if (!evaluation.board_notes.empty()) html += fact("notes", evaluation.board_notes);
-  html += fact("energy", rails.empty() ? "no accounting rail: no energy is claimed"
-                                       : "per offered request, idle included, rails " + rails);
+  html +=
+      fact("energy",
+           rails.empty()
+               ? "no accounting rail: no energy is claimed"
+               : "per offered request, idle included (what was never answered charged as an answer), rails " + rails);
   html += fact("network",
                evaluation.network + ", full network at best " + fixed(1e3 * evaluation.full_latency_s, 1) + " ms");
   html += fact("answers", evaluation.answers.empty() ? "none recorded: validated accuracy only" : evaluation.answers);

@@ -48,7 +48,8 @@ std::string preamble_text(const Evaluation& evaluation) {
   text += "energy    " +
           (evaluation.accounting_rails.empty()
                ? "no accounting rail: no energy is claimed"
-               : "per offered request, idle included, rails " + joined(evaluation.accounting_rails, " + ")) +
+               : "per offered request, idle included (what was never answered charged as an answer), rails " +
+                     joined(evaluation.accounting_rails, " + ")) +
           "\n";
   text +=
       "network   " + evaluation.network + ", full network at best " + fixed(evaluation.full_latency_s * kMilli, 1) +

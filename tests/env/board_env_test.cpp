@@ -108,6 +108,33 @@ TEST(Episode, EnergyIsCountedToTheTracesEndWhateverThePolicyDoes) {
   EXPECT_NEAR(long_j - short_j, 2 * parked_w, 1e-9);
 }
 
+TEST(Episode, WhatWasNeverAnsweredIsChargedAsAnAnswer) {
+  EpisodeResult result;
+  EXPECT_EQ(result.energy_per_offered_j(), 0);
+  result.energy_j = 8;
+  result.active_energy_j = 4;
+  result.offered = 10;
+  EXPECT_DOUBLE_EQ(result.energy_per_offered_j(), 0.8) << "nobody knows what an answer takes";
+  result.served = 8;
+  EXPECT_DOUBLE_EQ(result.energy_per_offered_j(), (8 + 2 * 0.5) / 10);
+  result.served = 10;
+  EXPECT_DOUBLE_EQ(result.energy_per_offered_j(), 0.8);
+
+  // Twelve runs of 0.2 s, all due within 1.1 s: half of them, or all of them at twice the speed.
+  HandWorld world;
+  Episode episode(world.world(), unshielded());
+  BoardConditions conditions;
+  conditions.noise = false;
+  Constant slow(act(2, 2, 0, 0));
+  const EpisodeResult undone =
+      run_episode(episode, slow, trace_at(std::vector<double>(12, 0.5), 1.2, 1.1), conditions, 1);
+  ASSERT_GT(undone.served, 0U);
+  ASSERT_LT(undone.served, 12U);
+  EXPECT_NEAR(undone.energy_per_offered_j() * 12 - undone.energy_j,
+              static_cast<double>(12 - undone.served) * undone.active_energy_j / static_cast<double>(undone.served),
+              1e-12);
+}
+
 TEST(Episode, GoesOnUntilTheLastDeadlineSoThatNothingIsSavedByBeingSlow) {
   HandWorld world;
   Episode episode(world.world(), unshielded());
