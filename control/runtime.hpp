@@ -23,9 +23,9 @@ struct RuntimeConfig {
                           ///< and nobody waits who can still be kept
   bool late_last = true;  ///< a request that no setting can keep in time waits behind those that can be kept
   double late_hold = 3;   ///< where requests come irregularly, such a one is not begun before nobody has come for so
-                          ///< many of the fastest runs, lest it be in the way of who comes next; nor held longer than
-                          ///< ten of them past its deadline, nor once an eighth of the places are taken. Needs the
-                          ///< shield. 0: no wait. 0..100
+                          ///< many of the fastest runs, lest it be in the way of who is next (but when one comes that
+                          ///< is late itself); nor held longer than ten of them past its deadline, nor once an eighth
+                          ///< of the places are taken. Needs the shield. 0: no wait. 0..100
   int outlook = 8;  ///< where requests come irregularly and faster than half of what can be served, this many more are
                     ///< expected at the present rate, and are to keep their deadlines at one pace. 0: none. 0..64
   double rate_tau_s = 1.0;      ///< time constant of the request rate's moving average, seconds. 0.01..60
@@ -61,7 +61,7 @@ class Runtime {
   /// The inference that was started, or grown, has ended at `level`: a reply, or (kGrow) it goes on and this is called
   /// again. An inference that did not grow as asked is replied to as it is.
   void complete(double now_s, LevelId level, Effects& effects) noexcept;
-  /// Timers that are due: parking, or another operating point for the inference under way (kApply).
+  /// Timers that are due: parking, another point for the inference under way (kApply), or the start of one held back.
   void advance(double now_s, Effects& effects) noexcept;
   /// When `advance` must be called next; infinity where nothing is planned.
   double next_event_s() const noexcept;
@@ -100,7 +100,7 @@ class Runtime {
   double fastest_s() const noexcept;
   /// True where what is late anyway may still take its time: less than an eighth of the places are taken.
   bool few(std::size_t waiting) const noexcept { return 8 * waiting < config_.queue_limit; }
-  /// True where all that wait are lost and are to wait on (`late_hold`): plans when to look again.
+  /// True where all that wait are lost as of now, and are to wait on (`late_hold`): plans when to begin one.
   bool holds(double now_s) noexcept;
   /// Coefficient of variation of the gaps between requests; absent before the third request.
   std::optional<double> gap_variation() const noexcept;

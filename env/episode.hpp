@@ -56,7 +56,7 @@ struct EpisodeResult {
   control::Counters counters;
   std::vector<TimelinePoint> timeline;
 
-  /// What was not answered by the end is charged what an answer took: work left undone saves nothing (decision 021).
+  /// What was not answered is charged the mean of what was, if anything was: work left undone saves nothing (021).
   double energy_per_offered_j() const noexcept {
     if (offered == 0) return 0;
     const double undone = served > 0 ? static_cast<double>(offered - served) / static_cast<double>(served) : 0;

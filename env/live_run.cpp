@@ -94,6 +94,7 @@ Result<bool> LiveRun::next_decision() {
     }
     runtime_->advance(now_s, effects);
     REINS_TRY(carry_out(effects));
+    if (runtime_->deciding()) break;  // for one that was held back
     if (!runtime_->busy() &&
         (now_s >= trace_->end_s || (next_row_ >= trace_->rows.size() && runtime_->queue_depth() == 0)))
       return false;

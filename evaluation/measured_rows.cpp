@@ -277,8 +277,11 @@ Result<OppId> opp_at(const boards::Cluster& cluster, const Read& read) {
   }
   const auto khz = static_cast<double>(cluster.opps[nearest].freq_khz);
   if (std::abs(khz - read.freq_khz) > kNear * std::max(khz, 1.0)) {
-    return fail(ErrorKind::kMismatch, cluster.name + " does not run at " + format_number(read.freq_khz) + " kHz",
-                read.row.place, "its nearest is " + format_number(khz) + "; --new-frequencies takes the file's");
+    const std::string asked =
+        read.freq_khz < 1e15 ? std::to_string(std::llround(read.freq_khz)) : format_number(read.freq_khz);
+    return fail(
+        ErrorKind::kMismatch, cluster.name + " does not run at " + asked + " kHz", read.row.place,
+        "its nearest is " + std::to_string(cluster.opps[nearest].freq_khz) + "; --new-frequencies takes the file's");
   }
   return OppId(nearest);
 }

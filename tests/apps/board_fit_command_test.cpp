@@ -219,6 +219,7 @@ TEST_F(BoardFitCommand, BadInputIsOneLineAndWritesNothing) {
       {"no mapping", "freq_khz,latency_s\n921600,1\n", {}, "no mapping is named"},
       {"unknown rail", kGood, {"--rail", "usb"}, "no rail 'usb'"},
       {"unknown frequency", kHeader + "a57x1,5,1,1,1e6\n", {}, "does not run at 5 kHz"},
+      {"a round frequency", kHeader + "a57x1,200000,1,1,1e6\n", {}, "does not run at 200000 kHz"},
       {"nothing in the row", "mapping,freq_khz,latency_s\na57x1,921600,\n", {}, "neither latency nor power"},
       {"power of what", "mapping,freq_khz,power_w\na57x1,921600,1\n", {}, "without latency or busy_cores"},
       {"too few rows", "mapping,freq_khz,power_w,busy_cores\na57x1,921600,2.5,1\n", {}, "too few rows"},

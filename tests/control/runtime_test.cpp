@@ -736,6 +736,25 @@ TEST_F(LateAnyway, DoesNotWaitWhereThatIsOffOrThereIsNoLullToWaitFor) {
   EXPECT_THAT(kinds(), ElementsAre(EffectKind::kReply, EffectKind::kDecide)) << "the next is due in 0.01 s";
 }
 
+TEST_F(LateAnyway, OthersAreEasedWhileOnlySuchWaitByTheTargetOfTheNewest) {
+  for (const bool ease : {true, false}) {
+    config_.shield.ease_late = ease;
+    Runtime runtime = make();
+    arrive(runtime, 0, 1);
+    decide(runtime, 0, act(2, 2, 4, 0));
+    arrive(runtime, 0, 2, 0.5);
+    arrive(runtime, 0, 3);
+    complete(runtime, 0.08, 2);
+    EXPECT_NEAR(*runtime.observation().facts.slack_s, 0.42, 1e-12) << "the third is late anyway, and goes last";
+    decide(runtime, 0.08, act(2, 2, 4, 0));
+    if (ease) {
+      EXPECT_NEAR(runtime.next_event_s(), 0.08 + 0.08 * (1.06 - (0.12 - 0.0848) / 0.08), 1e-12);
+    } else {
+      EXPECT_EQ(runtime.next_event_s(), kNever);
+    }
+  }
+}
+
 TEST_F(LateAnyway, GoesSlowerOnceTheRestIsInNobodysWay) {
   for (const bool ease : {true, false}) {
     config_.shield.ease_late = ease;
