@@ -35,7 +35,7 @@ for seed in $(seq "$count"); do
 done
 wait
 for seed in $(seq "$count"); do
-  [ -f "$out/seed$seed.policy" ] || "$bin/reins" freeze --run "$out/run$seed" --out "$out/seed$seed.policy" --w-miss 15
+  [ -f "$out/seed$seed.policy" ] || "$bin/reins" freeze --run "$out/run$seed" --out "$out/seed$seed.policy" --w-miss 3
 done
 "$bin/reins" eval --board "$board" "${policies[@]}" --grid headline --traces 20 "${camera[@]}" --no-shield \
   --json "$out/headline.json" --report "$out/report.html" | tee "$out/headline.txt"
