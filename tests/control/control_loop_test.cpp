@@ -112,9 +112,16 @@ TEST_F(Loop, EnergySinceTheStartDoesNotFallWhenItsSensorLeaves) {
     }
     return wanted(loop_->metrics());
   };
-  ASSERT_TRUE(comes([](const DriverMetrics& m) { return m.energy_source == "measured"; }));
-  world_.tree.put(zone + "/energy_uj", "51000000");  // 50 J: far beyond the account of power x time,
-  // and half of what a counter may grow by in a millisecond (max_power_w): more is taken for a reset.
+  // It says "measured" before its first reading, from which on it counts: it has begun once it has counted something.
+  std::int64_t counted_uj = 1'000'000;
+  ASSERT_TRUE(comes([&](const DriverMetrics& m) {
+    if (m.energy_source == "measured" && m.energy_j.value_or(0) > 0) return true;
+    world_.tree.put(zone + "/energy_uj", std::to_string(counted_uj += 10'000));
+    return false;
+  }));
+  // 50 J: far beyond the account of power x time, and half of what a counter may grow by in a millisecond
+  // (max_power_w): more is taken for a reset.
+  world_.tree.put(zone + "/energy_uj", std::to_string(counted_uj + 50'000'000));
   ASSERT_TRUE(comes([](const DriverMetrics& m) { return m.energy_j.value_or(0) > 49; }));
   world_.tree.remove(zone);
   ASSERT_TRUE(comes([](const DriverMetrics& m) { return m.energy_source != "measured"; }));
