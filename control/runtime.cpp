@@ -13,6 +13,8 @@ namespace {
 /// Requests without a deadline that may wait before those served are to go at twice the pace at which they come.
 constexpr double kPatience = 8;
 constexpr double kNever = std::numeric_limits<double>::infinity();
+/// Of the gaps' variation: up to here requests come regularly enough that there is neither burst nor lull.
+constexpr double kIrregular = 0.3;
 
 /// An inference that may grow keeps its speed: what it has in hand goes into the answer.
 ShieldConfig shield_of(const RuntimeConfig& config) noexcept {
@@ -161,7 +163,7 @@ void Runtime::plan_change(double now_s) noexcept {
   const double slack_s = own_slack_s(from_s);
   auto planned = shield_.rescue(observation_.facts, running, left(), slack_s);
   if (queue_.empty() || (shield_.config().ease_late && queue_.size() == lost_ && few(lost_))) {
-    const double target_s = last_target_s_.value_or(*running_.request.deadline_s - running_.request.arrival_s);
+    const double target_s = last_target_s_;
     const auto eased = shield_.ease(observation_.facts, running, left(), slack_s, target_s,
                                     last_switch_s_ + shield_.dwell_s(applied_.mapping) - from_s);
     if (eased.has_value() && (!planned.has_value() || eased->wait_s < planned->wait_s)) planned = eased;
@@ -222,14 +224,10 @@ void Runtime::put_lost_last(double soonest_s) noexcept {
   lost_ += lost;
 }
 
-double Runtime::fastest_s() const noexcept {
-  const policies::ProfilePoint* fastest = profile_.fastest(builder_.floor_level(goals_));
-  return fastest != nullptr ? fastest->latency_s * slow_down_ : 0;
-}
+double Runtime::fastest_s() const noexcept { return profile_.fastest_s(builder_.floor_level(goals_)) * slow_down_; }
 
 bool Runtime::holds(double now_s) noexcept {
-  constexpr double kLongest = 10;     // fastest runs past its deadline
-  constexpr double kIrregular = 0.3;  // where gaps are regular there is no lull to wait for
+  constexpr double kLongest = 10;  // fastest runs past its deadline
   if (!shield_.config().enabled || !config_.late_last || gap_variation().value_or(0) <= kIrregular ||
       applied_.governor.has_value() || applied_.kernel_placed || !few(queue_.size()))
     return false;
@@ -242,7 +240,7 @@ bool Runtime::holds(double now_s) noexcept {
 }
 
 void Runtime::look_ahead(policies::Situation& facts, double run, double fastest_s, double target_s) const noexcept {
-  constexpr double kBusy = 0.5, kIrregular = 0.3;
+  constexpr double kBusy = 0.5;
   if (!rate_hz_.has_value() || *rate_hz_ * fastest_s <= kBusy || gap_variation().value_or(0) <= kIrregular) return;
   for (int i = 1; i <= config_.outlook; ++i) {
     const double pace_s = (i / *rate_hz_ + target_s) / (run + i);
@@ -253,7 +251,6 @@ void Runtime::look_ahead(policies::Situation& facts, double run, double fastest_
 void Runtime::ask(double now_s, Effects& effects) noexcept {
   REINS_ASSERT(queue_.size() > 0 && !busy_);
   park_at_s_ = hold_until_s_ = kNever;
-  const policies::ProfilePoint* fastest = profile_.fastest(builder_.floor_level(goals_));
   const double fastest_s = this->fastest_s();
   if (config_.late_last) put_lost_last(now_s + fastest_s);
   const Request& request = waiting(0);
@@ -293,10 +290,12 @@ void Runtime::ask(double now_s, Effects& effects) noexcept {
   take_limits();
   // Without deadlines nobody asks for a pace: the longer the queue, the further below the mean gap, so that it stays
   // within its places; but none that nothing keeps, which would bind nobody.
-  if (!facts.slack_s.has_value() && !facts.pace_s.has_value() && facts.queue_depth > 0 && gaps_ > 0 &&
-      fastest != nullptr) {
-    facts.pace_s = std::max(long_gap_s_ / (1 + static_cast<double>(facts.queue_depth) / kPatience),
-                            shield_.predicted_s(facts, fastest->mapping, fastest->level, fastest->opp));
+  if (!facts.slack_s.has_value() && !facts.pace_s.has_value() && facts.queue_depth > 0 && gaps_ > 0) {
+    const policies::ProfilePoint* fastest = profile_.fastest(builder_.floor_level(goals_));
+    if (fastest != nullptr) {
+      facts.pace_s = std::max(long_gap_s_ / (1 + static_cast<double>(facts.queue_depth) / kPatience),
+                              shield_.predicted_s(facts, fastest->mapping, fastest->level, fastest->opp));
+    }
   }
   builder_.fill(observation_);
 
@@ -371,7 +370,7 @@ bool Runtime::may_grow(double now_s, LevelId level) const noexcept {
   const policies::ProfilePoint* here = profile_.at(level, applied_.mapping, applied_.opp);
   const policies::ProfilePoint* there = profile_.at(next, applied_.mapping, applied_.opp);
   if (here == nullptr || there == nullptr) return false;
-  const double fastest_s = profile_.fastest_s(builder_.floor_level(goals_)) * slow_down_;
+  const double fastest_s = this->fastest_s();
   for (const Request& request : queue_) {
     if (request.deadline_s.value_or(kNever) >= now_s + fastest_s) return false;
   }

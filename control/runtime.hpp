@@ -158,7 +158,8 @@ class Runtime {
   policies::Goals decided_goals_;
 
   std::optional<double> last_arrival_s_;
-  std::optional<double> rate_hz_, last_target_s_;
+  std::optional<double> rate_hz_;
+  double last_target_s_ = 0;                   // of the newest request that has a deadline
   double gap_mean_s_ = 0, gap_square_s2_ = 0;  // moving averages behind the gaps' variation
   double long_gap_s_ = 0;
   std::uint64_t gaps_ = 0;

@@ -119,14 +119,13 @@ TEST_F(Loop, EnergySinceTheStartDoesNotFallWhenItsSensorLeaves) {
     world_.tree.put(zone + "/energy_uj", std::to_string(counted_uj += 10'000));
     return false;
   }));
-  // 50 J: far beyond the account of power x time, and half of what a counter may grow by in a millisecond
-  // (max_power_w): more is taken for a reset.
-  world_.tree.put(zone + "/energy_uj", std::to_string(counted_uj + 50'000'000));
-  ASSERT_TRUE(comes([](const DriverMetrics& m) { return m.energy_j.value_or(0) > 49; }));
+  // Far beyond the account of power x time, and short of the 100 J a millisecond that would be taken for a reset.
+  world_.tree.put(zone + "/energy_uj", std::to_string(counted_uj + 99'500'000));
+  ASSERT_TRUE(comes([](const DriverMetrics& m) { return m.energy_j.value_or(0) > 99; }));
   world_.tree.remove(zone);
   ASSERT_TRUE(comes([](const DriverMetrics& m) { return m.energy_source != "measured"; }));
-  EXPECT_GT(loop_->metrics().energy_j.value_or(0), 49);
-  EXPECT_LT(loop_->metrics().energy_j.value_or(0), 90) << "counted once";
+  EXPECT_GT(loop_->metrics().energy_j.value_or(0), 99);
+  EXPECT_LT(loop_->metrics().energy_j.value_or(0), 190) << "counted once";
 }
 
 TEST_F(Loop, AnswersOnTheBoardAndPutsItBackWhenStopped) {

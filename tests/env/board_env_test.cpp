@@ -120,7 +120,7 @@ TEST(Episode, WhatWasNeverAnsweredIsChargedAsAnAnswer) {
   result.served = 10;
   EXPECT_DOUBLE_EQ(result.energy_per_offered_j(), 0.8);
 
-  // Twelve runs of 0.2 s, all due within 1.1 s: half of them, or all of them at twice the speed.
+  // Twelve runs of 0.2 s, all due within 1.1 s: half of them are left.
   HandWorld world;
   Episode episode(world.world(), unshielded());
   BoardConditions conditions;
