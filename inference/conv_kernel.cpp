@@ -14,6 +14,7 @@ using Vec4 = float __attribute__((vector_size(16)));
 using Vec8 = float __attribute__((vector_size(32)));
 using Vec16 = float __attribute__((vector_size(64)));
 using Mask16 = int __attribute__((vector_size(64)));
+using Doubles8 = double __attribute__((vector_size(64)));
 
 // What one instruction set can hold: floats per register, and of Winograd's products register tiles of pixels x blocks
 // of 16 channels.
@@ -47,33 +48,19 @@ constexpr std::size_t blocks_at(std::size_t left) noexcept {
 
 // ---- the direct form ----
 
-// Weights: [out / 16][3][3][in][16]. Where the last block has at most 8 channels, they stand there twice, and half of
-// its work is saved: a register of 16 serves two neighbouring pixels, narrower ones leave out what would be padding.
+// Weights: [out / 16][3][3][in][16]. Where the last block has at most 8 channels, half of its work is saved: narrower
+// registers leave out what would be padding, and those of 16 take two taps at once (direct_twos); what they need,
+// [3][taps by twos][8 channels][2], follows the blocks.
 constexpr std::size_t kHalf = kLanes / 2;
 constexpr bool ends_in_half(std::size_t out_channels) noexcept {
   return out_channels % kLanes != 0 && out_channels % kLanes <= kHalf;
 }
 
-// Of registers of 16 floats whose halves are two pixels'. Templates, for they are compiled where such registers are
-// only.
-template <typename Vec>
-REINS_INLINE Vec joined(Vec8 low, Vec8 high) {
-  const Vec8 halves[2] = {low, high};
-  Vec v;
-  __builtin_memcpy(&v, halves, sizeof v);
-  return v;
-}
-template <typename Vec>
-REINS_INLINE Vec side_by_side(float low, float high) {
-  constexpr Mask16 kLow = {-1, -1, -1, -1, -1, -1, -1, -1};
-  return kLow ? low - Vec{} : high - Vec{};  // less nothing: the same bits in every lane
-}
-template <typename Vec>
-REINS_INLINE Vec with_halves(Vec v, bool swapped, bool zero_above) {
-  Vec8 halves[2];
-  __builtin_memcpy(halves, &v, sizeof v);
-  const Vec8 low = swapped ? halves[1] : halves[0];
-  return joined<Vec>(low, zero_above ? Vec8{} : swapped ? halves[0] : halves[1]);
+constexpr std::size_t twos_of(std::size_t taps) noexcept { return (taps + 1) / 2; }
+
+template <typename Isa>
+constexpr std::size_t vectors(std::size_t blocks, bool half) noexcept {
+  return blocks * Isa::kPerBlock + (half ? (Isa::kPerBlock + 1) / 2 : 0);
 }
 
 // Rows x Pixels neighbours x (Blocks x 16 and, with Half, 8) output channels, held in registers over the whole sum;
@@ -81,22 +68,15 @@ REINS_INLINE Vec with_halves(Vec v, bool swapped, bool zero_above) {
 template <typename Isa, std::size_t Rows, std::size_t Pixels, std::size_t Blocks, bool Half, std::size_t Dense>
 REINS_INLINE void direct_tile(const StageView& s, std::size_t y, std::size_t x, std::size_t block, float* out) {
   using Vec = typename Isa::Vec;
-  constexpr bool kShared = Half && Isa::kPerBlock == 1;  // two pixels in a register
-  constexpr std::size_t kVecs = Blocks * Isa::kPerBlock + (Half ? Isa::kPerBlock / 2 : 0);
-  constexpr std::size_t kPairs = kShared ? (Pixels + 1) / 2 : 0;
+  constexpr std::size_t kVecs = vectors<Isa>(Blocks, Half);
   const std::size_t line = (s.width + 2) * s.in_stride;
   const std::size_t block_weights = 9 * s.in_channels * kLanes;
   const float* const first_weights = s.weights + block * block_weights;
   const float* const bias = s.bias + block * kLanes;
-  Vec sum[Rows][Pixels][kVecs + 1];  // the last is never used: an array has one at least
-  Vec shared[Rows][kPairs + 1];
+  Vec sum[Rows][Pixels][kVecs];
   for (std::size_t r = 0; r < Rows; ++r) {
     for (std::size_t p = 0; p < Pixels; ++p) {
       for (std::size_t v = 0; v < kVecs; ++v) sum[r][p][v] = load<Vec>(bias + v * Isa::kWidth);
-    }
-    if constexpr (kShared) {
-      const auto of_half = load<Vec8>(bias + Blocks * kLanes);
-      for (std::size_t p = 0; p < kPairs; ++p) shared[r][p] = joined<Vec>(of_half, of_half);
     }
   }
   // Where pixels follow each other without a gap, so do the three taps of a row.
@@ -112,21 +92,14 @@ REINS_INLINE void direct_tile(const StageView& s, std::size_t y, std::size_t x, 
       for (std::size_t r = 0; r < Rows; ++r) in[r] = s.in + (y + ky + r) * line + (x + kx) * stride;
       const float* weights = first_weights + (ky * 3 + kx) * channels * kLanes;
       for (std::size_t c = 0; c < run; ++c) {
-        Vec w[kVecs + 1];
+        Vec w[kVecs];
         for (std::size_t v = 0; v < kVecs; ++v) {
           w[v] = load<Vec>(weights + v / Isa::kPerBlock * block_weights + v % Isa::kPerBlock * Isa::kWidth);
         }
-        if constexpr (kShared) w[kVecs] = load<Vec>(weights + Blocks * block_weights);
         for (std::size_t r = 0; r < Rows; ++r) {
           for (std::size_t p = 0; p < Pixels; ++p) {
             const float value = in[r][p * stride];
             for (std::size_t v = 0; v < kVecs; ++v) sum[r][p][v] += value * w[v];
-          }
-          if constexpr (kShared) {
-            for (std::size_t p = 0; p < kPairs; ++p) {
-              const float second = in[r][std::min(2 * p + 1, Pixels - 1) * stride];
-              shared[r][p] += side_by_side<Vec>(in[r][2 * p * stride], second) * w[kVecs];
-            }
           }
           ++in[r];
         }
@@ -147,16 +120,74 @@ REINS_INLINE void direct_tile(const StageView& s, std::size_t y, std::size_t x, 
       }
       store(pixel + v * Isa::kWidth, best);
     }
-    if constexpr (kShared) {
-      Vec best = larger(shared[0][p / 2], zero);
-      if constexpr (Rows == 2) {
-        best = larger(best, shared[1][p / 2]);
-        best = larger(best, with_halves(best, true, false));
-      }
-      store(pixel + Blocks * kLanes, with_halves(best, Rows == 1 && p % 2 == 1, true));
-    } else if constexpr (Half) {
+    if constexpr (Half) {
       for (std::size_t v = kVecs; v < (Blocks + 1) * Isa::kPerBlock; ++v) store(pixel + v * Isa::kWidth, zero);
     }
+  }
+}
+
+// Of registers of 16 floats. Templates, for they are compiled where there are such registers only.
+template <typename Vec>
+REINS_INLINE Vec everywhere(const float* two) {
+  double both;
+  __builtin_memcpy(&both, two, sizeof both);
+  return reinterpret_cast<Vec>(Doubles8{both, both, both, both, both, both, both, both});
+}
+template <typename Vec>
+REINS_INLINE Vec picked(Vec a, Vec b, Mask16 lanes) {
+#if defined(__clang__)
+  Vec v;
+  for (int i = 0; i < 16; ++i) v[i] = lanes[i] < 16 ? a[lanes[i]] : b[lanes[i] - 16];
+  return v;
+#else
+  return __builtin_shuffle(a, b, lanes);
+#endif
+}
+
+// The last 8 channels of Rows x Pixels neighbours: two taps of a row, which lie side by side where pixels follow each
+// other without a gap, go into one sum's even and odd lanes, and these are added at the end.
+template <typename Isa, std::size_t Rows, std::size_t Pixels, std::size_t Channels>
+REINS_INLINE void direct_twos(const StageView& s, std::size_t y, std::size_t x, float* out) {
+  using Vec = typename Isa::Vec;
+  constexpr std::size_t kTaps = 3 * Channels;
+  constexpr Mask16 kEven = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
+  constexpr Mask16 kLow = {0, 1, 2, 3, 4, 5, 6, 7, 16, 16, 16, 16, 16, 16, 16, 16};
+  const std::size_t line = (s.width + 2) * Channels;
+  const std::size_t channel = s.out_stride - kLanes;
+  const float* weights = s.weights + 9 * Channels * s.out_stride;
+  const Vec zero = {};
+  Vec sum[Rows][Pixels] = {};
+  for (std::size_t ky = 0; ky < 3; ++ky) {
+    const float* in[Rows];
+    for (std::size_t r = 0; r < Rows; ++r) in[r] = s.in + (y + ky + r) * line + x * Channels;
+    for (std::size_t tap = 0; tap + 2 <= kTaps; tap += 2, weights += kLanes) {
+      const Vec w = load<Vec>(weights);
+      for (std::size_t r = 0; r < Rows; ++r) {
+        for (std::size_t p = 0; p < Pixels; ++p) sum[r][p] += everywhere<Vec>(in[r] + p * Channels) * w;
+        in[r] += 2;
+      }
+    }
+    if constexpr (kTaps % 2 == 1) {  // the last one by itself: what follows it may lie beyond the buffer
+      const Vec w = load<Vec>(weights);
+      weights += kLanes;
+      for (std::size_t r = 0; r < Rows; ++r) {
+        for (std::size_t p = 0; p < Pixels; ++p) sum[r][p] += in[r][p * Channels] * w;
+      }
+    }
+  }
+  const Vec bias = load<Vec>(s.bias + channel);
+  for (std::size_t p = 0; p < Pixels; p += 2) {
+    Vec both = zero;  // eight channels of one pixel, and eight of the next
+    for (std::size_t r = 0; r < Rows; ++r) {
+      const Vec a = sum[r][p], b = sum[r][std::min(p + 1, Pixels - 1)];
+      const Vec whole = picked<Vec>(a, b, kEven) + picked<Vec>(a, b, kEven + 1);
+      both = r == 0 ? whole : larger(both, whole);
+    }
+    const Vec second = picked<Vec>(both, zero, kLow + 8);
+    float* const pixel = out + p / Rows * s.out_stride + channel;
+    if constexpr (Rows == 2) both = larger(both, second);
+    store(pixel, larger(picked<Vec>(both, zero, kLow) + bias, zero));
+    if (Rows == 1 && p + 1 < Pixels) store(pixel + s.out_stride, larger(second + bias, zero));
   }
 }
 
@@ -164,7 +195,7 @@ REINS_INLINE void direct_tile(const StageView& s, std::size_t y, std::size_t x, 
 template <typename Isa, std::size_t Rows, std::size_t Blocks, bool Half>
 constexpr std::size_t direct_pixels() noexcept {
   std::size_t pixels = 16;
-  while (pixels > 2 && Rows * pixels * (2 * Blocks + (Half ? 1 : 0)) * Isa::kPerBlock > 2 * Isa::kSums) pixels /= 2;
+  while (pixels > 2 && Rows * pixels * vectors<Isa>(Blocks, Half) > Isa::kSums) pixels /= 2;
   return pixels;
 }
 
@@ -172,13 +203,22 @@ template <typename Isa, std::size_t Rows, std::size_t Blocks, bool Half, std::si
 REINS_INLINE void direct_blocks(const StageView& s, std::size_t row, std::size_t block, float* out) {
   constexpr std::size_t kPixels = direct_pixels<Isa, Rows, Blocks, Half>();
   constexpr std::size_t kLeast = Rows;  // a pool wants two neighbours
+  constexpr bool kTwos = Blocks == 0 && Isa::kPerBlock == 1 && Dense > 0;
   const std::size_t y = Rows * row;
   std::size_t x = 0;
   for (; x + kPixels <= s.width; x += kPixels) {
-    direct_tile<Isa, Rows, kPixels, Blocks, Half, Dense>(s, y, x, block, out + x / Rows * s.out_stride);
+    float* const to = out + x / Rows * s.out_stride;
+    if constexpr (kTwos)
+      direct_twos<Isa, Rows, kPixels, Dense>(s, y, x, to);
+    else
+      direct_tile<Isa, Rows, kPixels, Blocks, Half, Dense>(s, y, x, block, to);
   }
   for (; x < s.width; x += kLeast) {
-    direct_tile<Isa, Rows, kLeast, Blocks, Half, Dense>(s, y, x, block, out + x / Rows * s.out_stride);
+    float* const to = out + x / Rows * s.out_stride;
+    if constexpr (kTwos)
+      direct_twos<Isa, Rows, kLeast, Dense>(s, y, x, to);
+    else
+      direct_tile<Isa, Rows, kLeast, Blocks, Half, Dense>(s, y, x, block, to);
   }
 }
 
@@ -187,8 +227,8 @@ REINS_INLINE void direct_rows(const StageView& s, std::size_t first, std::size_t
   const bool half = ends_in_half(s.out_channels);
   const std::size_t whole = s.out_stride / kLanes - (half ? 1 : 0);
   const std::size_t out_line = (s.width / Rows + 2 * s.out_border) * s.out_stride;
-  // A block and a half at once where two rows' and two pixels' sums fit.
-  constexpr bool kTogether = 3 * Rows * Isa::kPerBlock <= Isa::kSums;
+  // A block and a half at once where two rows' and two pixels' sums fit, and a half is no register by itself.
+  constexpr bool kTogether = Isa::kPerBlock > 1 && 3 * Rows * Isa::kPerBlock <= Isa::kSums;
   for (std::size_t row = first; row < last; ++row) {
     float* const out = s.out + (row + s.out_border) * out_line + s.out_border * s.out_stride;
     std::size_t block = 0;
@@ -257,56 +297,66 @@ REINS_INLINE void transform_input(const StageView& s, std::size_t first, std::si
   }
 }
 
-// Tiles x Blocks x 16 of one product, held in registers over the whole sum.
+// One of a pass's 16 products: of `count` tiles' inputs at v with [in][channels] weights.
+struct Product {
+  const float* v;
+  const float* weights;
+  std::size_t channels;
+  std::size_t count;
+  float* m;
+  const float* next;  // weights of the product after this one
+};
+
+// Tiles x Blocks x 16 of it, held in registers over the whole sum. Meanwhile these tiles' share of the next weights is
+// asked for: they are read once for every 16 tiles, and may well lie outside the core's own caches.
 template <typename Isa, std::size_t Tiles, std::size_t Blocks>
-REINS_INLINE void product_tile(const StageView& s, const float* v_in, const float* weights, std::size_t pass_channels,
-                               float* m) {
+REINS_INLINE void product_tile(const StageView& s, const Product& product, std::size_t first) {
   using Vec = typename Isa::Vec;
   constexpr std::size_t kVecs = Blocks * Isa::kPerBlock;
+  constexpr std::size_t kShare = Blocks * kLanes * Tiles / kTiles;
+  const float* const v_in = product.v + first * s.in_stride;
+  const float* const next = product.next + first * Blocks * kLanes / kTiles * s.in_channels;
   Vec sum[Tiles][kVecs] = {};
   for (std::size_t c = 0; c < s.in_channels; ++c) {
+    for (std::size_t i = 0; i < kShare; i += kLanes) __builtin_prefetch(next + c * kShare + i);
     Vec w[kVecs];
-    for (std::size_t v = 0; v < kVecs; ++v) w[v] = load<Vec>(weights + c * pass_channels + v * Isa::kWidth);
+    for (std::size_t v = 0; v < kVecs; ++v) w[v] = load<Vec>(product.weights + c * product.channels + v * Isa::kWidth);
     for (std::size_t t = 0; t < Tiles; ++t) {
       const float value = v_in[t * s.in_stride + c];
       for (std::size_t v = 0; v < kVecs; ++v) sum[t][v] += value * w[v];
     }
   }
+  float* const m = product.m + first * kPassChannels;
   for (std::size_t t = 0; t < Tiles; ++t) {
     for (std::size_t v = 0; v < kVecs; ++v) store(m + t * kPassChannels + v * Isa::kWidth, sum[t][v]);
   }
 }
 
 template <typename Isa, std::size_t Blocks>
-REINS_INLINE void products(const StageView& s, const float* v_in, const float* weights, std::size_t pass_channels,
-                           std::size_t count, float* m) {
+REINS_INLINE void all_tiles(const StageView& s, const Product& product) {
   std::size_t t = 0;
-  for (; t + Isa::kPixels <= count; t += Isa::kPixels) {
-    product_tile<Isa, Isa::kPixels, Blocks>(s, v_in + t * s.in_stride, weights, pass_channels, m + t * kPassChannels);
-  }
+  for (; t + Isa::kPixels <= product.count; t += Isa::kPixels) product_tile<Isa, Isa::kPixels, Blocks>(s, product, t);
   if constexpr (Isa::kPixels > 4) {
-    for (; t + 4 <= count; t += 4) {
-      product_tile<Isa, 4, Blocks>(s, v_in + t * s.in_stride, weights, pass_channels, m + t * kPassChannels);
-    }
+    for (; t + 4 <= product.count; t += 4) product_tile<Isa, 4, Blocks>(s, product, t);
   }
-  for (; t < count; ++t) {
-    product_tile<Isa, 1, Blocks>(s, v_in + t * s.in_stride, weights, pass_channels, m + t * kPassChannels);
-  }
+  for (; t < product.count; ++t) product_tile<Isa, 1, Blocks>(s, product, t);
 }
 
 // All of a pass's blocks at once where the registers hold them, else one after the other.
 template <typename Isa>
-REINS_INLINE void products_of_pass(const StageView& s, const float* v_in, const float* weights, std::size_t blocks,
-                                   std::size_t count, float* m) {
-  const std::size_t pass_channels = blocks * kLanes;
+REINS_INLINE void multiply(const StageView& s, Product product) {
+  const std::size_t blocks = product.channels / kLanes;
   if constexpr (Isa::kBlocks >= 3) {
-    if (blocks == 3) return products<Isa, 3>(s, v_in, weights, pass_channels, count, m);
+    if (blocks == 3) return all_tiles<Isa, 3>(s, product);
   }
   if constexpr (Isa::kBlocks >= 2) {
-    if (blocks == 2) return products<Isa, 2>(s, v_in, weights, pass_channels, count, m);
+    if (blocks == 2) return all_tiles<Isa, 2>(s, product);
   }
   for (std::size_t b = 0; b < blocks; ++b) {
-    products<Isa, 1>(s, v_in, weights + b * kLanes, pass_channels, count, m + b * kLanes);
+    all_tiles<Isa, 1>(s, product);
+    product.weights += kLanes;
+    product.m += kLanes;
+    product.next += kLanes * s.in_channels;
   }
 }
 
@@ -368,8 +418,15 @@ REINS_INLINE void winograd_steps(const StageView& s, std::size_t first, std::siz
     for (std::size_t block = 0; block < blocks;) {
       const std::size_t in_pass = blocks_at(blocks - block);
       for (std::size_t p = 0; p < 16; ++p) {
-        products_of_pass<Isa>(s, v + p * v_plane, weights, in_pass, count, m + p * kTiles * kPassChannels);
-        weights += s.in_channels * in_pass * kLanes;
+        const float* next = weights + s.in_channels * in_pass * kLanes;
+        if (p == 15 && block + in_pass == blocks) next = s.weights;  // the next tiles begin with them
+        multiply<Isa>(s, {.v = v + p * v_plane,
+                          .weights = weights,
+                          .channels = in_pass * kLanes,
+                          .count = count,
+                          .m = m + p * kTiles * kPassChannels,
+                          .next = next});
+        weights = next;
       }
       transform_output<Isa>(s, tile, count, block, in_pass, m);
       block += in_pass;
@@ -451,13 +508,16 @@ std::array<float, 16> transformed(const float* g) {
 }
 
 std::vector<float> pack_direct(const float* weights, std::size_t out, std::size_t in) {
-  std::vector<float> packed(padded(out) * in * 9);
+  const std::size_t blocks = padded(out) * in * 9;
+  std::vector<float> packed(blocks + (ends_in_half(out) ? 3 * twos_of(3 * in) * kLanes : 0));
   for (std::size_t o = 0; o < out; ++o) {
     for (std::size_t i = 0; i < in; ++i) {
       for (std::size_t k = 0; k < 9; ++k) {
         float* const lanes = packed.data() + ((o / kLanes * 9 + k) * in + i) * kLanes;
         lanes[o % kLanes] = weights[(o * in + i) * 9 + k];
-        if (ends_in_half(out) && o / kLanes == out / kLanes) lanes[o % kLanes + kHalf] = lanes[o % kLanes];
+        if (!ends_in_half(out) || o / kLanes != out / kLanes) continue;
+        const std::size_t tap = k % 3 * in + i;
+        packed[blocks + ((k / 3 * twos_of(3 * in) + tap / 2) * kHalf + o % kLanes) * 2 + tap % 2] = lanes[o % kLanes];
       }
     }
   }

@@ -40,8 +40,8 @@ struct StageView {
 
 /// The faster of the two forms, as measured.
 ConvForm best_form(std::size_t in_channels, std::size_t height, std::size_t width) noexcept;
-/// [out, in, 3, 3] to what the kernels read; what lies beyond the last channel is zero, but for a direct form whose
-/// last block of 16 has at most 8 channels: they stand there twice.
+/// [out, in, 3, 3] to what the kernels read; what lies beyond the last channel is zero. Of a direct form whose last
+/// block of 16 has at most 8 channels, these follow once more, two taps side by side.
 std::vector<float> pack_weights(ConvForm form, const float* weights, std::size_t out, std::size_t in);
 
 struct Kernels {
