@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "apps/commit.hpp"
 #include "apps/live.hpp"
 #include "apps/progress.hpp"
 #include "apps/wiring.hpp"
