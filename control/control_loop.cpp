@@ -161,9 +161,9 @@ void ControlLoop::push(InferReply reply) {
 
 void ControlLoop::count() {
   const Counters& counters = runtime_.counters();
-  metrics_.offered = counters.offered + refused_;
+  metrics_.offered = counters.offered + refused_ + unseen_;
   metrics_.served = counters.served;
-  metrics_.missed = counters.missed + refused_;
+  metrics_.missed = counters.missed + refused_ + left_;
   metrics_.rejected = counters.rejected + refused_;
 }
 
@@ -374,12 +374,15 @@ void ControlLoop::run() {
   // Whoever still waits is told.
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    unseen_ = inbox_.size();
     for (Job& job : inbox_) jobs_.push_back(std::move(job));
     inbox_.clear();
+    left_ = jobs_.size();
   }
   for (const Job& job : jobs_) {
     InferReply reply;
     reply.token = job.request.token;
+    reply.missed = true;
     reply.emulated = setup_.plant->emulated();
     reply.error = first_error_.has_value() ? *first_error_ : Error(ErrorKind::kGone, "the server is stopping");
     push(std::move(reply));

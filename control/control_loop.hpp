@@ -78,8 +78,9 @@ class ControlLoop final : public Driver {
   policies::Goals goals_;
   bool goals_changed_ = false;
   bool stopping_ = false;
-  std::size_t in_system_ = 0;  // submitted and not yet replied to
-  std::uint64_t refused_ = 0;  // beyond the queue
+  std::size_t in_system_ = 0;            // submitted and not yet replied to
+  std::uint64_t refused_ = 0;            // beyond the queue
+  std::uint64_t left_ = 0, unseen_ = 0;  // not answered at the end, and of those never offered to the Runtime
   DriverMetrics metrics_;
   std::optional<Error> first_error_;
 

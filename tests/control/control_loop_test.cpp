@@ -151,6 +151,26 @@ TEST_F(Loop, AnswersOnTheBoardAndPutsItBackWhenStopped) {
   EXPECT_THAT(submit(8), IsError(ErrorKind::kGone, HasSubstr("stopping")));
 }
 
+TEST_F(Loop, CountsWhatItDidNotAnswerBeforeItStopped) {
+  std::promise<void> go;
+  as_fast_as_allowed_.may_decide = go.get_future();
+  start();
+  for (std::uint64_t token = 1; token <= 3; ++token) ASSERT_OK(submit(token));
+  auto stopped = std::async(std::launch::async, [this] { return loop_->stop(); });
+  std::uint64_t offered = 3;
+  for (Status submitted = submit(4); submitted.has_value() || submitted.error().kind() != ErrorKind::kGone;
+       submitted = submit(offered + 1))
+    ++offered;
+  go.set_value();
+  ASSERT_OK(stopped.get());
+  EXPECT_EQ(loop_->metrics().offered, offered);
+  EXPECT_EQ(loop_->metrics().served, 0U);
+  EXPECT_EQ(loop_->metrics().missed, offered);
+  const auto answer = reply();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_TRUE(answer->missed);
+}
+
 TEST_F(Loop, ServesOnWhereAnotherProgramTakesTheGovernor) {
   start();
   ASSERT_OK(submit(1));
