@@ -125,7 +125,7 @@ std::vector<ReportTimeline> timelines_for(const env::World& world, const std::ve
                                                                      config.pareto_margin);
                    }});
   for (const policies::StaticSetting& setting : policies::governor_settings(*world.board)) {
-    if (setting.name != "schedutil/kernel-like" && setting.name != "schedutil/all-cores") continue;
+    if (!setting.name.starts_with("schedutil/") || !policies::is_kernel_placement(setting.name)) continue;
     policies::Action action = setting.action;
     action.level = LevelId(world.space->levels - 1);
     shown.push_back(

@@ -1,10 +1,12 @@
 #include "evaluation/report_summary.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "boards/gpu_governors.hpp"
 #include "core/stats.hpp"
 #include "evaluation/table.hpp"
+#include "policies/baselines.hpp"
 
 namespace reins::evaluation {
 namespace {
@@ -88,7 +90,7 @@ SummaryRow summarise(const std::vector<CellResult>& cells, const std::vector<std
 bool is_main(RowKind kind, std::string_view name) noexcept {
   if (kind != RowKind::kStatic) return true;
   if (boards::gpu_governor_named(name.substr(0, name.find('/'))).has_value()) return name.ends_with(" full");
-  return name.ends_with("/kernel-like full") || name.ends_with("/all-cores full");
+  return name.ends_with(" full") && policies::is_kernel_placement(name.substr(0, name.size() - 5));
 }
 
 std::string heat_in_words(const Evaluation& evaluation) {
@@ -156,11 +158,14 @@ std::optional<double> value_of(const Row& row, Metric metric) noexcept {
 }
 
 std::string_view kernel_row(const std::vector<CellResult>& cells) noexcept {
-  constexpr std::string_view kKernelLike = "schedutil/kernel-like full";
+  constexpr std::array<std::string_view, 3> kRows = {"schedutil/kernel-like full", "schedutil/one-cluster full",
+                                                     "schedutil/all-cores full"};
   for (const CellResult& cell : cells) {
-    if (cell.row(kKernelLike) != nullptr) return kKernelLike;
+    for (const std::string_view row : kRows) {
+      if (cell.row(row) != nullptr) return row;
+    }
   }
-  return "schedutil/all-cores full";
+  return kRows.back();
 }
 
 std::string group_name(const std::vector<std::string>& names, std::string_view suffix) {

@@ -77,9 +77,11 @@ MappingId widest_mapping(const boards::Board& board, ClusterId cluster) {
 
 std::vector<StaticSetting> governor_settings(const boards::Board& board) {
   ClusterId little, big;
+  int processors = 0;
   for (std::size_t c = 0; c < board.clusters.size(); ++c) {
     const ClusterId id(c);
     if (board.clusters[c].kind != boards::UnitKind::kCpu || !widest_mapping(board, id).valid()) continue;
+    ++processors;
     if (!little.valid() || board.clusters[c].capacity < board.clusters[little.index()].capacity) little = id;
     if (!big.valid() || board.clusters[c].capacity > board.clusters[big.index()].capacity) big = id;
   }
@@ -104,7 +106,7 @@ std::vector<StaticSetting> governor_settings(const boards::Board& board) {
       add("all-big", big, false);
       add("kernel-like", big, true);
     } else {
-      add("all-cores", big, false);
+      add(processors == 1 ? "all-cores" : "one-cluster", big, false);
     }
   }
   // A GPU has governors of its own; the processors beside it are left to schedutil.
@@ -123,6 +125,10 @@ std::vector<StaticSetting> governor_settings(const boards::Board& board) {
     }
   }
   return settings;
+}
+
+bool is_kernel_placement(std::string_view name) noexcept {
+  return name.ends_with("/kernel-like") || name.ends_with("/one-cluster") || name.ends_with("/all-cores");
 }
 
 std::vector<StaticSetting> fixed_settings(const boards::Board& board, const ActionSpace& space) {

@@ -73,9 +73,12 @@ struct StaticSetting {
 MappingId widest_mapping(const boards::Board& board, ClusterId cluster);
 
 /// Every governor on every placement: all-little and all-big (the smallest and the biggest CPU cluster with all its
-/// cores) and kernel-like; then every governor of a GPU on each GPU. None without kernel ticks: no governor runs on a
-/// replayed table.
+/// cores) and kernel-like; where all CPU clusters are alike, one-cluster (the first), and all-cores where there is one;
+/// then every governor of a GPU on each GPU. None without kernel ticks: no governor runs on a replayed table.
 std::vector<StaticSetting> governor_settings(const boards::Board& board);
+
+/// Whether a governor's setting of this name places work as a user's kernel does, as nearly as the mappings allow.
+bool is_kernel_placement(std::string_view name) noexcept;
 /// Every fixed operating point of every mapping with every constant park point at or below it, and with none. (A park
 /// point above the operating point only adds idle power.)
 std::vector<StaticSetting> fixed_settings(const boards::Board& board, const ActionSpace& space);

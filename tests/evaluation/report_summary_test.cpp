@@ -76,8 +76,8 @@ TEST(Headlines, LeaveConstantTargetsOutWhereSomeChange) {
 }
 
 TEST(MainRows, AreThoseOfAUsersKernelAndOfAUsersGpu) {
-  for (const char* name :
-       {"ondemand/kernel-like full", "schedutil/all-cores full", "simple_ondemand/gpu full", "nvhost_podgov/igpu full"})
+  for (const char* name : {"ondemand/kernel-like full", "schedutil/all-cores full", "schedutil/one-cluster full",
+                           "simple_ondemand/gpu full", "nvhost_podgov/igpu full"})
     EXPECT_TRUE(is_main(RowKind::kStatic, name)) << name;
   for (const char* name :
        {"ondemand/all-big full", "ondemand/kernel-like floor level", "simple_ondemand/gpu floor level"})
@@ -89,6 +89,8 @@ TEST(KernelRow, IsAllCoresWhereABoardHasOneCluster) {
   CellResult cell;
   cell.rows = {testing::row_of("schedutil/all-cores full", RowKind::kStatic, 1, 0)};
   EXPECT_EQ(kernel_row({cell}), "schedutil/all-cores full");
+  cell.rows = {testing::row_of("schedutil/one-cluster full", RowKind::kStatic, 1, 0)};
+  EXPECT_EQ(kernel_row({cell}), "schedutil/one-cluster full");
   EXPECT_EQ(kernel_row(testing::made_up_evaluation().cells), "schedutil/kernel-like full");
 }
 

@@ -19,6 +19,11 @@ TEST(GovernorSettings, AreEveryGovernorOnEveryPlacement) {
   const std::vector<std::string> names = names_of(governor_settings(board));
   EXPECT_EQ(names.size(), 15U) << "five governors on three placements";
   EXPECT_THAT(names, ::testing::IsSupersetOf({"schedutil/all-little", "schedutil/all-big", "ondemand/kernel-like"}));
+  board.clusters[0].capacity = board.clusters[1].capacity;
+  EXPECT_THAT(names_of(governor_settings(board)),
+              ::testing::ElementsAre("performance/one-cluster", "powersave/one-cluster", "ondemand/one-cluster",
+                                     "conservative/one-cluster", "schedutil/one-cluster"))
+      << "not all cores";
   board.tick_s = 0;
   EXPECT_TRUE(governor_settings(board).empty()) << "no kernel ticks";
 }
