@@ -206,7 +206,9 @@ Status RestoreFile::forget(std::span<const SavedValue> values) {
 Result<RestoreReport> RestoreFile::restore_all(const std::filesystem::path& file, const std::filesystem::path& root) {
   std::error_code code;
   if (!std::filesystem::exists(file, code)) {
-    if (code) return fail(from_errno(code.value(), "cannot look for what is to be put back", file.native()));
+    if (code)
+      return fail(from_errno(code.value(), "cannot look for what is to be put back", file.native(),
+                             "run it as the user whose run left it, or as root"));
     return RestoreReport{};
   }
   REINS_ASSIGN(const int fd, lock(file));

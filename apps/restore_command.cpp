@@ -29,6 +29,7 @@ Result<int> restore(const RestoreOptions& options) {
   REINS_ASSIGN(const actuators::RestoreReport report, actuators::RestoreFile::restore_all(options.state, options.root));
   nlohmann::json lines = nlohmann::json::array();
   int failed = 0;
+  std::string first_failure;
   for (const auto& line : report.lines) {
     failed += still_to_do(line) ? 1 : 0;
     lines.push_back({{"path", "/" + line.saved.path}, {"value", line.saved.value}, {"ok", !line.error.has_value()}});
@@ -38,12 +39,16 @@ Result<int> restore(const RestoreOptions& options) {
     if (line.error && !still_to_do(line)) {
       std::printf("there is no /%s any more: %s is not put back\n", line.saved.path.c_str(), line.saved.value.c_str());
     } else if (line.error) {
-      std::fprintf(stderr, "reins: %s\n", line.error->line().c_str());
+      if (first_failure.empty()) first_failure = line.error->line();
     } else if (!line.left.empty()) {
       std::printf("left %s in /%s: another program has set it since\n", line.left.c_str(), line.saved.path.c_str());
     } else {
       std::printf("put back %s to /%s\n", line.saved.value.c_str(), line.saved.path.c_str());
     }
+  }
+  if (!first_failure.empty()) {
+    const std::string others = failed > 1 ? " (and " + std::to_string(failed - 1) + " more)" : "";
+    std::fprintf(stderr, "reins: %s%s\n", first_failure.c_str(), others.c_str());
   }
   if (report.lines.empty() && !options.json.to_stdout()) {
     std::error_code error;

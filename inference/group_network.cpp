@@ -25,7 +25,7 @@ Status check_tensor(const Tensor& tensor, const std::vector<std::int64_t>& shape
 
 Status GroupArchitecture::validate() const {
   const auto usage = [](std::string_view what) { return fail(ErrorKind::kUsage, what, "group network"); };
-  if (groups < 1 || groups > 8) return usage("the number of groups is not within 1 to 8");
+  if (groups < 1 || groups > 8) return usage("the number of groups (--groups) is not within 1 to 8");
   if (channels < 1 || channels > 16) return usage("the number of image channels is not within 1 to 16");
   if (size < 4 || size > 512) return usage("the image size is not within 4 to 512");
   if (classes < 2 || classes > 1000) return usage("the number of classes is not within 2 to 1000");

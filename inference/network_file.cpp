@@ -224,7 +224,9 @@ struct NetworkFile::Mapping {
 Result<NetworkFile> NetworkFile::open(const std::filesystem::path& path) {
   const std::string where = path.string();
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail(from_errno(errno, "cannot open the network file", where));
+  if (fd < 0)
+    return fail(from_errno(errno, "cannot open the network file", where,
+                           "name a network file that this user may read, e.g. network.rnet"));
   struct stat facts {};
   if (::fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode)) {
     ::close(fd);

@@ -106,7 +106,8 @@ Status write_curve_keys(const CurveKeyPair& keys, const std::filesystem::path& p
 
 Result<CurveKeyPair> read_curve_secret(const std::filesystem::path& path) {
   struct stat facts {};
-  if (::stat(path.c_str(), &facts) != 0) return fail(from_errno(errno, "cannot read the key", path.native()));
+  if (::stat(path.c_str(), &facts) != 0)
+    return fail(from_errno(errno, "cannot read the key", path.native(), "make one with reins serve --make-keys"));
   if (S_ISREG(facts.st_mode) && (facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return fail(ErrorKind::kDenied, "a secret key that others may read", path.native(), "chmod 600 it");
   }

@@ -131,9 +131,12 @@ Status NetLoop::start() {
     return fail(ErrorKind::kUsage, "a training run has left its checkpoint here", checkpoint_path_.string(),
                 "go on with --resume, or take another --out");
   }
-  std::filesystem::create_directories(folder_, ignored);
+  constexpr const char* kElsewhere = "choose a folder that this user may write";
+  std::error_code failed;
+  std::filesystem::create_directories(folder_, failed);
+  if (failed) return fail(from_errno(failed.value(), "cannot make this folder", folder_.string(), kElsewhere));
   log_.open(log_path_, there ? std::ios::app : std::ios::trunc);
-  if (!log_) return fail(from_errno(errno, "cannot write the log", log_path_.string()));
+  if (!log_) return fail(from_errno(errno, "cannot write the log", log_path_.string(), kElsewhere));
   if (there) return resume();
   log("data: " + images_.train.title + " (" + images_.train.provenance + "), " + std::to_string(images_.train.size()) +
       " training and " + std::to_string(images_.validation.size()) + " validation images");
