@@ -11,10 +11,14 @@
 #include "apps/serve_command.hpp"
 #endif
 #ifdef REINS_TRAINING
+#include "apps/blas_kernels.hpp"
 #include "apps/train_command.hpp"
 #endif
 
 int main(int argc, char** argv) {
+#ifdef REINS_TRAINING
+  reins::apps::take_better_kernels(argc, argv);
+#endif
   CLI::App app("Reins: a reinforcement-learned runtime controller for DNN inference on one board", "reins");
   app.set_version_flag("--version", "reins " REINS_VERSION);
   app.require_subcommand(1);
