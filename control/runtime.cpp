@@ -69,6 +69,10 @@ void Runtime::settle(double now_s) noexcept {
   settled_s_ = std::max(settled_s_, now_s);
 }
 
+bool Runtime::regular() const noexcept {
+  return gap_variation().value_or(kNever) <= kIrregular && gap_mean_s_ >= fastest_s();
+}
+
 std::optional<double> Runtime::gap_variation() const noexcept {
   if (gaps_ < 2 || gap_mean_s_ <= 0) return std::nullopt;
   return std::sqrt(std::max(0.0, gap_square_s2_ / (gap_mean_s_ * gap_mean_s_) - 1));
@@ -164,7 +168,8 @@ void Runtime::plan_change(double now_s) noexcept {
   auto planned = shield_.rescue(observation_.facts, running, left(), slack_s);
   if (queue_.empty() || (shield_.config().ease_late && queue_.size() == lost_ && few(lost_))) {
     const double target_s = last_target_s_;
-    const auto eased = shield_.ease(observation_.facts, running, left(), slack_s, target_s,
+    const double until_next_s = regular() ? *last_arrival_s_ + gap_mean_s_ - from_s : kNever;
+    const auto eased = shield_.ease(observation_.facts, running, left(), std::min(slack_s, until_next_s), target_s,
                                     last_switch_s_ + shield_.dwell_s(applied_.mapping) - from_s);
     if (eased.has_value() && (!planned.has_value() || eased->wait_s < planned->wait_s)) planned = eased;
   }
@@ -241,6 +246,16 @@ bool Runtime::holds(double now_s) noexcept {
 
 void Runtime::look_ahead(policies::Situation& facts, double run, double fastest_s, double target_s) const noexcept {
   constexpr double kBusy = 0.5;
+  if (regular()) {
+    // Whoever still runs when the next one comes has to be made up for, at a speed that costs more than it saved.
+    for (int i = 1; i <= config_.outlook; ++i) {
+      const double pace_s = (*last_arrival_s_ + i * gap_mean_s_ - facts.now_s) / (run + i - 1);
+      if (pace_s < fastest_s) continue;
+      facts.pace_s = std::min(facts.pace_s.value_or(kNever), pace_s);
+      return;
+    }
+    return;
+  }
   if (!rate_hz_.has_value() || *rate_hz_ * fastest_s <= kBusy || gap_variation().value_or(0) <= kIrregular) return;
   for (int i = 1; i <= config_.outlook; ++i) {
     const double pace_s = (i / *rate_hz_ + target_s) / (run + i);

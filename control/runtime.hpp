@@ -104,6 +104,8 @@ class Runtime {
   bool holds(double now_s) noexcept;
   /// Coefficient of variation of the gaps between requests; absent before the third request.
   std::optional<double> gap_variation() const noexcept;
+  /// Requests come evenly, and no faster than they can be served.
+  bool regular() const noexcept;
   /// `joined` has come behind the inference under way: raises its operating point where they need it.
   void hurry(double now_s, std::uint64_t joined, Effects& effects) noexcept;
   /// Plans the next change of the point of the inference under way: up where it would be late, down where it need not

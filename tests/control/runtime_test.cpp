@@ -612,6 +612,50 @@ TEST_F(RuntimeTest, AsksForThePaceOfThoseWhoAreToCome) {
   }
 }
 
+TEST_F(RuntimeTest, AsksToBeDoneBeforeTheNextOfARegularStream) {
+  // Of a request every 0.1 s, asked for as late as that, since who went before took longer.
+  const auto pace_asked = [this](double late_s) {
+    Runtime runtime = make();
+    policies::Goals goals;
+    goals.accuracy_floor = 0.7;  // 0.08 s on big-x2 at the top
+    goals.latency_s = 0.4;
+    runtime.set_goals(goals);
+    for (int i = 0; i < 40; ++i) {
+      arrive(runtime, 0.1 * i, static_cast<std::uint64_t>(i));
+      decide(runtime, 0.1 * i, act(2, 2, 4, 0));
+      if (i < 39) complete(runtime, 0.1 * i + 0.08, 2);
+    }
+    arrive(runtime, 4, 40);
+    complete(runtime, 4 + late_s, 2);
+    return runtime.observation().facts.pace_s.value_or(0);
+  };
+  EXPECT_NEAR(pace_asked(0), 0.1, 1e-6);
+  EXPECT_NEAR(pace_asked(0.03), 0.17 / 2, 1e-6) << "it ends behind the next arrival, but the next one does not";
+  EXPECT_NEAR(pace_asked(0.17), 0.23, 1e-6) << "eight more do not make up for it: its own deadline";
+  config_.outlook = 0;
+  EXPECT_NEAR(pace_asked(0), 0.4, 1e-6);
+}
+
+TEST_F(RuntimeTest, EasesNoFurtherThanToTheNextOfARegularStream) {
+  config_.shield.enabled = true;
+  switch_at_once();
+  policies::Goals goals;
+  goals.accuracy_floor = 0.7;
+  goals.latency_s = 0.12;
+  Runtime runtime = make();
+  runtime.set_goals(goals);
+  for (int i = 0; i <= 40; ++i) {
+    arrive(runtime, 0.1 * i, static_cast<std::uint64_t>(i));
+    decide(runtime, 0.1 * i, act(2, 2, 4, 0));
+    if (i < 40) complete(runtime, 0.1 * i + 0.08, 2);
+  }
+  ASSERT_EQ(runtime.applied(), act(2, 2, 4, 0));
+  ASSERT_LT(runtime.next_event_s(), 4.08);
+  advance(runtime, runtime.next_event_s());
+  // At 1200 MHz, as in the next test, it would end by its deadline, but after 4.1.
+  EXPECT_EQ(runtime.applied(), act(2, 2, 3, 0));
+}
+
 TEST_F(RuntimeTest, GoesSlowerOnceTheRestIsInNobodysWay) {
   config_.shield.enabled = true;
   Runtime runtime = make();
