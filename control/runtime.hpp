@@ -26,10 +26,10 @@ struct RuntimeConfig {
                           ///< many of the fastest runs, lest it be in the way of who is next (but when one comes that
                           ///< is late itself); nor held longer than ten of them past its deadline, nor once an eighth
                           ///< of the places are taken. Needs the shield. 0: no wait. 0..100
-  int outlook =
-      8;  ///< where requests come irregularly and faster than half of what can be served, this many more are
-          ///< expected at the present rate, and are to keep their deadlines at one pace; where they come
-          ///< evenly, what is here is to end before the next comes, or before one of this many. 0: none. 0..64
+  /// How many that are yet to come count. Where they come irregularly and faster than half of what can be served, so
+  /// many are expected at the present rate, and are to keep their deadlines at one pace; where they come evenly, what
+  /// is here is to end before the next comes, or before one of so many. 0: none. 0..64
+  int outlook = 8;
   double rate_tau_s = 1.0;      ///< time constant of the request rate's moving average, seconds. 0.01..60
   double demand_gain = 0.02;    ///< weight of a new gap in the long-run mean gap. 0.0001..1
   double gap_gain = 0.1;        ///< weight of a new gap in the moving averages behind the gaps' variation. 0.001..1
