@@ -41,7 +41,7 @@ if [[ -n "$built_in" && ! -x "$built_in/bin/reins" ]]; then
 fi
 
 # Steps of the trainings, and what keeps the other stages short.
-xu3_steps=600000 synthetic_steps=40000 host_steps=1500
+xu3_steps=400000 synthetic_steps=40000 host_steps=1500
 net=() threads=$(nproc) point_seconds=1 grid=(--grid quick) load_seconds=20 live_seconds=5
 if [[ -n "$quick" ]]; then
   xu3_steps=2000 synthetic_steps=2000 host_steps=150
