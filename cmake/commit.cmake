@@ -1,3 +1,5 @@
+cmake_minimum_required(VERSION 3.22)
+
 # Writes OUT, a header that says which commit this source is, where it differs from what stands there. Without git: the
 # VERSION.
 execute_process(COMMAND git describe --always --dirty --abbrev=12
