@@ -4,7 +4,8 @@
 # --camera: folder of recorded camera arrivals (CSV), added as arrivals of their own; the comparison without them, which
 # anyone can run again, goes to generated.{txt,json}. --full: the whole grid too (every constant target and floor), beside
 # the headline one. --unread: the headline comparison once more, on generated traces of seeds that chose nothing (neither
-# settings nor the price of a miss; the cameras' are the same as ever), with every governor on every placement. --board: another board, or another file of this one.
+# settings nor the price of a miss; the cameras' are the same as ever), with every governor on every placement. --board:
+# another board, or another file of this one.
 # --seeds: how many to train, five without it. Writes DIR/seed*.policy, headline.{txt,json}, report.html
 # [, generated.{txt,json}, full.{txt,json}, unread.{txt,json}]; bench/readme_table.py puts headline.txt into README.md.
 # Frozen at a lower price of a miss than trained with, chosen on traces of seeds from 500000 (docs/decisions/020-while-it-runs.md).
