@@ -270,7 +270,7 @@ Status eval(const EvalOptions& options) {
       std::erase_if(cell.rows, [](const evaluation::Row& row) { return row.kind == evaluation::RowKind::kOracle; });
   }
 
-  const std::string_view kernel = evaluation::kernel_row(evaluation.cells);
+  const std::string kernel = evaluation::kernel_row(evaluation.cells);
   for (const evaluation::SummaryRow& row : evaluation::summary_of(evaluation, false)) {
     const double miss_rate = row.at(evaluation::Metric::kMissRate).mean;
     if (row.name != kernel || miss_rate <= kHopeless) continue;

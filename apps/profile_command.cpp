@@ -118,6 +118,12 @@ Status profile(const ProfileOptions& options) {
       std::printf("%zu %s known less well than +-3 %% after %.3g s each: a longer --max-seconds helps\n", report.wide,
                   report.wide == 1 ? "point is" : "points are", options.max_seconds);
     }
+    if (report.disordered > 0) {
+      std::printf(
+          "%zu %s over 10 %% longer than the next level at the same setting: other work ran meanwhile, or there "
+          "threads cost more than levels; measure again on a quiet machine before you train on it\n",
+          report.disordered, report.disordered == 1 ? "point takes" : "points take");
+    }
     if (!report.has_energy) std::printf("no energy claim: no energy source was read\n");
     std::printf("wrote %s\n", options.out.c_str());
   }
@@ -126,6 +132,7 @@ Status profile(const ProfileOptions& options) {
       {"network", facts.name},
       {"energy", report.has_energy},
       {"wide_points", report.wide},
+      {"disordered_points", report.disordered},
       {"file", options.out},
       {"points", points}}.dump(2));
 }

@@ -248,9 +248,8 @@ Status serve(const ServeOptions& options) {
                 server_options.policy.c_str(), server->endpoint().c_str());
     if (!options.goals.latency_s) {
       std::printf(
-          "no latency goal: but for deadlines of requests only energy counts; the load is kept up with, at the price "
-          "of "
-          "waiting\n");
+          "no latency goal yet: until a client sets one, or a request brings a deadline, only energy counts, and the "
+          "load is kept up with at the price of waiting\n");
     }
     std::fflush(stdout);
   }

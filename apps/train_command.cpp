@@ -150,8 +150,8 @@ Status train(const TrainOptions& options) {
   run.config = std::move(config);
 
   Progress progress("train " + bench->board().name + (live ? "" : how));
-  run.progress = [&progress](const training::ControllerProgress& p) {
-    return progress.update(p.fraction, progress_note(p));
+  run.progress = [&progress, &run](const training::ControllerProgress& p) {
+    return progress.update(p.fraction, progress_note(p, run.validate));
   };
   const auto result = training::train_controller(run);
   progress.done();
@@ -228,13 +228,15 @@ Status freeze(const FreezeOptions& options) {
 
 }  // namespace
 
-std::string progress_note(const training::ControllerProgress& progress) {
-  char best[32] = "-";
-  if (std::isfinite(progress.best_reward)) std::snprintf(best, sizeof best, "%.3f", progress.best_reward);
+std::string progress_note(const training::ControllerProgress& progress, bool validated) {
   char note[128];
-  std::snprintf(note, sizeof note, "step %lld, reward %.3f, best %s", static_cast<long long>(progress.learner.steps),
-                progress.learner.mean_reward, best);
-  return note;
+  std::snprintf(note, sizeof note, "step %lld, reward %.3f", static_cast<long long>(progress.learner.steps),
+                progress.learner.mean_reward);
+  std::string text = note;
+  if (!validated || !std::isfinite(progress.best_reward)) return text;
+  const bool second = 2 * progress.best_at >= progress.learner.total;
+  std::snprintf(note, sizeof note, ", best of the %s half %.3f", second ? "second" : "first", progress.best_reward);
+  return text + note;
 }
 
 void register_train(CLI::App& app, int& exit_code) {

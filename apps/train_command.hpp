@@ -8,8 +8,9 @@
 
 namespace reins::apps {
 
-/// What stands behind the progress bar; the best reward is "-" until there is one.
-std::string progress_note(const training::ControllerProgress& progress);
+/// What stands behind the progress bar; the best validation once there is one, and of which half of the run it is:
+/// the second begins anew.
+std::string progress_note(const training::ControllerProgress& progress, bool validated);
 
 void register_train(CLI::App& app, int& exit_code);
 void register_freeze(CLI::App& app, int& exit_code);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the XU3's assumed constants do to its figures: the shipped policy, which was trained with the file as it is, on
-# boards that differ in one of them. Each cell has 4 held-out traces; generated arrivals at load 0.3, floors at the top
-# and changing.
+# boards that differ in one of them. Each cell has 4 held-out traces; generated arrivals, floors at the top and changing,
+# at load 0.3; what costs most there also at loads 0.1, 0.3 and 0.6.
 #   bench/sensitivity.sh [--bin DIR] >bench/results/sensitivity.txt
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -14,6 +14,7 @@ esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+loads=0.3
 # row <what differs> <sed expression>
 row() {
   sed -E "$2" "$here/boards/odroid-xu3.toml" >"$work/board.toml"
@@ -22,7 +23,7 @@ row() {
     exit 1
   fi
   "$bin/reins" eval --board "$work/board.toml" --policy "$here/policies/shipped/odroid-xu3.policy" --allow-board \
-    --grid headline --loads 0.3 --traces 4 --json "$work/one.json" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+    --grid headline --loads $loads --traces 4 --json "$work/one.json" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
   python3 - "$1" "$work/one.json" <<'PY'
 import json, sys
 line = sys.argv[1].ljust(38)
@@ -51,4 +52,18 @@ for watts in 0.060 0.172; do row "a15 rail's constant_w $watts for 0.116" "s/^co
 # A least squares over the logs alone that puts four fifths of the idle power at 1000 MHz down to the clock: 0.07 W at 200.
 row "A15's idle power follows its clock" 's/^core_w_per_mhz_v2 = 5.1841e-4/core_w_per_mhz_v2 = 4.919e-4/; s/^idle_clock_w_per_mhz_v2 = 0.0 .*/idle_clock_w_per_mhz_v2 = 2.124e-4/
   s/^leak_w = 0.16443/leak_w = 0.06136/; s/^leak_per_c = 0.01577/leak_per_c = 0.0466/; s/^constant_w = 0.11595/constant_w = 0.0/'
+# The same time of the full network with another share of it that does not depend on the level.
+row "call_cycles 0, full time as it was" 's/^call_cycles = .*/call_cycles = 0/; s/^macs_per_cycle = 0.2746/macs_per_cycle = 0.2343/; s/^macs_per_cycle = 0.1583/macs_per_cycle = 0.1350/'
+row "call_cycles doubled, time as it was" 's/^call_cycles = 29.9e6/call_cycles = 59.8e6/; s/^call_cycles = 52.0e6/call_cycles = 104e6/
+  s/^macs_per_cycle = 0.2746/macs_per_cycle = 0.3315/; s/^macs_per_cycle = 0.1583/macs_per_cycle = 0.1912/'
+row "A7's core_w_per_mhz_v2 8 % lower" 's/^core_w_per_mhz_v2 = 1.58e-4/core_w_per_mhz_v2 = 1.45e-4/'
+row "A15's leak_voltage_exponent 3 for 6.4" 's/^leak_voltage_exponent = 6.4/leak_voltage_exponent = 3.0/'
 row "no fan: r_c_per_w 12.5 for 5.5" 's/^r_c_per_w = 5.5/r_c_per_w = 12.5/'
+
+loads=0.1,0.3,0.6
+echo "loads 0.1, 0.3 and 0.6"
+row "nothing" ""
+row "noise_sigma 0.04 for 0.02" "s/^noise_sigma = 0.02/noise_sigma = 0.04/"
+row "a15 rail's constant_w 0.172 for 0.116" "s/^constant_w = 0.11595/constant_w = 0.172/"
+row "call_cycles doubled, time as it was" 's/^call_cycles = 29.9e6/call_cycles = 59.8e6/; s/^call_cycles = 52.0e6/call_cycles = 104e6/
+  s/^macs_per_cycle = 0.2746/macs_per_cycle = 0.3315/; s/^macs_per_cycle = 0.1583/macs_per_cycle = 0.1912/'

@@ -167,10 +167,9 @@ void Runtime::plan_change(double now_s) noexcept {
   const double slack_s = own_slack_s(from_s);
   auto planned = shield_.rescue(observation_.facts, running, left(), slack_s);
   if (queue_.empty() || (shield_.config().ease_late && queue_.size() == lost_ && few(lost_))) {
-    const double target_s = last_target_s_;
     const double until_next_s = regular() ? *last_arrival_s_ + gap_mean_s_ - from_s : kNever;
-    const auto eased = shield_.ease(observation_.facts, running, left(), std::min(slack_s, until_next_s), target_s,
-                                    last_switch_s_ + shield_.dwell_s(applied_.mapping) - from_s);
+    const auto eased = shield_.ease(observation_.facts, running, left(), std::min(slack_s, until_next_s),
+                                    last_target_s_, last_switch_s_ + shield_.dwell_s(applied_.mapping) - from_s);
     if (eased.has_value() && (!planned.has_value() || eased->wait_s < planned->wait_s)) planned = eased;
   }
   if (!planned.has_value()) return;

@@ -140,8 +140,8 @@ std::vector<Run> run_trace(const env::World& world, const data::Trace& trace, st
                     env::run_episode(plain, policy, trace, conditions, seed)});
     // As `reins serve --policy pareto` runs it; beside it a learned row shows what learning adds to the shield.
     env::Episode shielded(world, config.runtime);
-    runs.push_back(
-        {"pareto, shield", RowKind::kManager, "", env::run_episode(shielded, policy, trace, conditions, seed)});
+    runs.push_back({std::string(kShieldedPareto), RowKind::kManager, "",
+                    env::run_episode(shielded, policy, trace, conditions, seed)});
   }
   {
     OraclePolicy policy{env::Foresight(plain)};

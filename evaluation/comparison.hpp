@@ -16,6 +16,8 @@ namespace reins::evaluation {
 
 /// What a row of a table is.
 enum class RowKind : std::uint8_t { kStatic, kBestStatic, kManager, kLearned, kOracle };
+/// Row of the Pareto look-up under the shield that the learned policies have.
+inline constexpr std::string_view kShieldedPareto = "pareto, shield";
 std::string_view name_of(RowKind kind) noexcept;
 
 /// One policy on one or more traces. Means over traces are unweighted; latencies are pooled.

@@ -61,6 +61,21 @@ bool WarmUp::settled(double latency_s) noexcept {
   return agree;
 }
 
+std::size_t disordered_points(const policies::Profile& profile, const policies::ActionSpace& space) {
+  constexpr double kMuch = 1.1;
+  std::size_t count = 0;
+  for (std::size_t m = 0; m < space.mappings.size(); ++m) {
+    for (std::size_t o = 0; o < space.opps(MappingId(m)); ++o) {
+      for (std::size_t l = 0; l + 1 < space.levels; ++l) {
+        const policies::ProfilePoint* point = profile.at(LevelId(l), MappingId(m), OppId(o));
+        const policies::ProfilePoint* next = profile.at(LevelId(l + 1), MappingId(m), OppId(o));
+        if (point != nullptr && next != nullptr && point->latency_s > kMuch * next->latency_s) ++count;
+      }
+    }
+  }
+  return count;
+}
+
 Result<ProfileReport> profile_live(const boards::Board& board, const policies::ActionSpace& space,
                                    const inference::NetworkFacts& network, control::Plant& plant,
                                    const ProfilerConfig& config) {
@@ -115,8 +130,9 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
                                                 : static_cast<int>(samples.latencies_s.size()) >= config.sensor_updates;
           const bool sure = narrow(samples.latencies_s, config.relative_ci) &&
                             (!report.has_energy || narrow(samples.power_w, config.relative_ci));
-          if (enough && sure) break;
-          const double over_s = plant.now_s() - began_s - config.max_seconds;
+          const double took_s = plant.now_s() - began_s;
+          if (enough && sure && took_s >= config.least_share * config.max_seconds) break;
+          const double over_s = took_s - config.max_seconds;
           const bool told = !report.has_energy || samples.power_w.size() >= kLeastReadings;
           if (over_s >= (told ? 0 : slack_s)) {
             if (!sure) ++report.wide;
@@ -160,6 +176,7 @@ Result<ProfileReport> profile_live(const boards::Board& board, const policies::A
       }
     }
   }
+  report.disordered = disordered_points(report.profile, space);
   return report;
 }
 

@@ -160,6 +160,9 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
   html += "<p class=\"mute\">Policies side by side on the same traces and seeds.</p>\n";
   const std::vector<Headline> headlines = headlines_of(evaluation);
   html += tiles_of(headlines);
+  if (!headlines.empty()) {
+    html += "<p class=\"mute\">Means over loads up to 0.6, unweighted: " + escaped(evaluation.traces) + "</p>\n";
+  }
   html += "<dl>";
   if (evaluation.emulated) {
     html += fact("board", "emulated: times, power and heat come from the board file's physics, in virtual time" +
@@ -194,6 +197,9 @@ std::string report_html(const Evaluation& evaluation, const std::vector<ReportTi
   html += scrolled(summary_table(evaluation, false));
   for (const Headline& headline : headlines) {
     html += "<h3>" + escaped(headline_title(headline)) + "</h3>\n" + scrolled(headline_table(headline));
+    if (const std::string line = what_learning_adds(headline); !line.empty()) {
+      html += "<p class=\"mute\">" + escaped(line) + "</p>\n";
+    }
   }
   html += "<h2>Savings and misses per load</h2>\n" + savings_figure(evaluation);
   html += "<h2>One trace, step by step</h2>\n<p class=\"mute\">" + escaped(trace_title) +

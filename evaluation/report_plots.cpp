@@ -175,7 +175,7 @@ std::string timeline_figure(const std::vector<ReportTimeline>& timelines, const 
 }
 
 std::string savings_figure(const Evaluation& evaluation) {
-  const std::string kernel(kernel_row(evaluation.cells));
+  const std::string kernel = kernel_row(evaluation.cells);
   std::vector<double> loads;
   std::vector<std::string> floors;
   for (const CellResult& cell : evaluation.cells) {
@@ -191,7 +191,7 @@ std::string savings_figure(const Evaluation& evaluation) {
   };
   std::vector<Series> series;
   if (!evaluation.learned.empty()) series.push_back({group_name(evaluation.learned), evaluation.learned, "b1"});
-  series.push_back({"pareto, shield", {"pareto, shield"}, "b4"});
+  series.push_back({std::string(kShieldedPareto), {std::string(kShieldedPareto)}, "b4"});
   series.push_back({"pareto", {"pareto"}, "b2"});
   series.push_back({"floor rule", {"floor rule"}, "b3"});
   std::erase_if(series, [&](const Series& one) {

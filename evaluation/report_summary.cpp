@@ -157,15 +157,15 @@ std::optional<double> value_of(const Row& row, Metric metric) noexcept {
   return 0;
 }
 
-std::string_view kernel_row(const std::vector<CellResult>& cells) noexcept {
-  constexpr std::array<std::string_view, 3> kRows = {"schedutil/kernel-like full", "schedutil/one-cluster full",
-                                                     "schedutil/all-cores full"};
+std::string kernel_row(const std::vector<CellResult>& cells) {
+  std::string row;
   for (const CellResult& cell : cells) {
-    for (const std::string_view row : kRows) {
+    for (const std::string_view placement : policies::kKernelPlacements) {
+      row = "schedutil" + std::string(placement) + " full";
       if (cell.row(row) != nullptr) return row;
     }
   }
-  return kRows.back();
+  return row;
 }
 
 std::string group_name(const std::vector<std::string>& names, std::string_view suffix) {
@@ -205,7 +205,7 @@ std::vector<Headline> headlines_of(const Evaluation& evaluation) {
   const std::vector<CellResult>& cells = evaluation.cells;
   auto changes = [](const Cell& cell) { return cell.targets == "changing" || cell.targets == "own"; };
   const bool any_changing = std::any_of(cells.begin(), cells.end(), [&](const auto& c) { return changes(c.cell); });
-  const std::string_view kernel = kernel_row(cells);
+  const std::string kernel = kernel_row(cells);
   std::vector<Headline> headlines;
   for (const std::string_view floors : {"changing", "top"}) {
     Headline headline;
@@ -244,12 +244,29 @@ std::vector<Headline> headlines_of(const Evaluation& evaluation) {
     }
     if (!evaluation.growing.empty())
       add(evaluation.growing, group_name(evaluation.growing, ", grow"), RowKind::kLearned);
-    for (const std::string name : {"best static", "floor rule", "pareto", "pareto, shield"})
-      add({name}, name, RowKind::kManager);
+    for (const std::string_view name :
+         std::array<std::string_view, 4>{"best static", "floor rule", "pareto", kShieldedPareto})
+      add({std::string(name)}, std::string(name), RowKind::kManager);
     add({"oracle"}, "oracle (ceiling)", RowKind::kOracle);
     if (!headline.rows.empty()) headlines.push_back(std::move(headline));
   }
   return headlines;
+}
+
+std::string what_learning_adds(const Headline& headline) {
+  const auto row = [&](auto is) {
+    const auto found = std::find_if(headline.rows.begin(), headline.rows.end(), is);
+    return found == headline.rows.end() ? nullptr : &*found;
+  };
+  const HeadlineRow* learned = row([](const HeadlineRow& r) { return r.kind == RowKind::kLearned; });
+  const HeadlineRow* planned = row([](const HeadlineRow& r) { return r.name == kShieldedPareto; });
+  if (learned == nullptr || planned == nullptr || learned->to_kernel.n == 0 || planned->to_kernel.n == 0) return {};
+  const double saved = 100 * (planned->to_kernel.mean - learned->to_kernel.mean);
+  const double missed = learned->miss_over_kernel.mean - planned->miss_over_kernel.mean;
+  return "what learning adds to '" + std::string(kShieldedPareto) +
+         "' (the profile's look-up under the same shield): " + fixed(std::abs(saved), 1) +
+         (saved < 0 ? " points less" : " points more") + " saved below schedutil, " + fixed(std::abs(missed), 2) +
+         (missed > 0 ? " points more" : " points fewer") + " missed";
 }
 
 Figure ratio_in(const CellResult& cell, const std::vector<std::string>& names, std::string_view base) {

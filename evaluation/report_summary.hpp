@@ -86,7 +86,7 @@ struct SummaryRow {
 
 /// Name of the row that stands for the kernel: schedutil on its kernel-like placement (or on all cores) with the full
 /// network.
-std::string_view kernel_row(const std::vector<CellResult>& cells) noexcept;
+std::string kernel_row(const std::vector<CellResult>& cells);
 
 /// Whether a row belongs into the short table: of the governors' those on the kernel-like placement (or all cores) and
 /// those on a GPU, with the full network; all that is no governor's.
@@ -109,6 +109,9 @@ struct Headline {
   std::size_t cells = 0;
   std::vector<HeadlineRow> rows;  ///< learned, managers, oracle (the ceiling)
 };
+/// The learned policies beside the profile's look-up under the same shield, in one sentence: what profile and shield
+/// give, both have. Empty where one is absent.
+std::string what_learning_adds(const Headline& headline);
 std::vector<Headline> headlines_of(const Evaluation& evaluation);
 
 /// Energy ratio of `names` (policies of one kind) to `base` in one cell, and the misses; n = 0 where a row is absent.

@@ -148,7 +148,7 @@ Table cells_table(const Evaluation& evaluation) {
                    {{"learned below\nschedutil %"}, {"learned below\nbest static %"}, {"over\noracle %"}});
   Table table(std::move(columns));
 
-  const std::string kernel(kernel_row(evaluation.cells));
+  const std::string kernel = kernel_row(evaluation.cells);
   const Cell* last = nullptr;
   for (const CellResult& result : evaluation.cells) {
     if (last != nullptr && last->load != result.cell.load) table.rule();
@@ -222,6 +222,7 @@ std::string evaluation_text(const Evaluation& evaluation, bool all_rows) {
   text += "\n" + summary_table(evaluation, all_rows).text();
   for (const Headline& headline : headlines_of(evaluation)) {
     text += "\n" + headline_title(headline) + "\n" + headline_table(headline).text();
+    if (const std::string line = what_learning_adds(headline); !line.empty()) text += line + "\n";
   }
   text += "\nEvery cell\n" + cells_table(evaluation).text();
   text += "\nWhat the words mean\n";

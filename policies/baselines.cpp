@@ -128,7 +128,8 @@ std::vector<StaticSetting> governor_settings(const boards::Board& board) {
 }
 
 bool is_kernel_placement(std::string_view name) noexcept {
-  return name.ends_with("/kernel-like") || name.ends_with("/one-cluster") || name.ends_with("/all-cores");
+  return std::any_of(kKernelPlacements.begin(), kKernelPlacements.end(),
+                     [name](std::string_view placement) { return name.ends_with(placement); });
 }
 
 std::vector<StaticSetting> fixed_settings(const boards::Board& board, const ActionSpace& space) {

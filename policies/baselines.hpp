@@ -1,9 +1,11 @@
 // policies/baselines.hpp: what Reins is compared with: static settings, the floor rule, the Pareto look-up.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policies/policy.hpp"
@@ -77,6 +79,8 @@ MappingId widest_mapping(const boards::Board& board, ClusterId cluster);
 /// then every governor of a GPU on each GPU. None without kernel ticks: no governor runs on a replayed table.
 std::vector<StaticSetting> governor_settings(const boards::Board& board);
 
+/// How the names of settings end that place work as a user's kernel does, the nearest first.
+inline constexpr std::array<std::string_view, 3> kKernelPlacements = {"/kernel-like", "/one-cluster", "/all-cores"};
 /// Whether a governor's setting of this name places work as a user's kernel does, as nearly as the mappings allow.
 bool is_kernel_placement(std::string_view name) noexcept;
 /// Every fixed operating point of every mapping with every constant park point at or below it, and with none. (A park

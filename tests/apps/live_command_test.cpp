@@ -136,14 +136,19 @@ TEST_F(LiveCommand, ShowsNoFrequencyWhereThereIsNone) {
 }
 
 #ifdef REINS_TRAINING
-TEST(ProgressNote, HasNoBestRewardBeforeTheFirstValidation) {
+TEST(ProgressNote, NamesTheHalfThatTheBestRewardIsOf) {
   training::ControllerProgress progress;
   progress.learner.steps = 500;
   progress.learner.mean_reward = -1.25;
   progress.best_reward = -std::numeric_limits<double>::infinity();
-  EXPECT_EQ(progress_note(progress), "step 500, reward -1.250, best -");
+  progress.learner.total = 1000;
+  EXPECT_EQ(progress_note(progress, true), "step 500, reward -1.250") << "not validated yet";
   progress.best_reward = -0.5;
-  EXPECT_EQ(progress_note(progress), "step 500, reward -1.250, best -0.500");
+  progress.best_at = 499;
+  EXPECT_EQ(progress_note(progress, true), "step 500, reward -1.250, best of the first half -0.500");
+  progress.best_at = 500;
+  EXPECT_EQ(progress_note(progress, true), "step 500, reward -1.250, best of the second half -0.500");
+  EXPECT_EQ(progress_note(progress, false), "step 500, reward -1.250");
 }
 
 TEST_F(LiveCommand, AFinishedTrainingDoesNotGoOn) {

@@ -168,6 +168,38 @@ TEST(Profiler, WaitsForTheReadingsOfASensorThatIsSlowBesideTheTimeOfAPoint) {
   EXPECT_NEAR(*profiled->profile.idle_w(MappingId(0), OppId(0)), 2, 1e-9);
 }
 
+TEST(Profiler, CountsRunsOverALeastTimeHoweverShortTheyAre) {
+  Toy toy;
+  ProfilerConfig config;
+  config.sensor_updates = 1;
+  config.max_seconds = 8;
+  config.least_share = 0.5;
+  const auto profiled = profile_live(toy.board, toy.space, toy.network, toy.meter, config);
+  ASSERT_OK(profiled);
+  const policies::ProfilePoint* point = profiled->profile.at(LevelId(0), MappingId(0), OppId(0));
+  EXPECT_GE(static_cast<double>(point->n) * point->latency_s, 3.9);
+  EXPECT_LT(static_cast<double>(point->n) * point->latency_s, 4.5);
+}
+
+TEST(Profiler, CountsPointsThatAreSlowerThanTheNextLevel) {
+  Toy toy;
+  policies::Profile profile(toy.space);
+  auto set = [&](std::size_t level, std::size_t opp, double latency_s) {
+    policies::ProfilePoint point;
+    point.level = LevelId(level);
+    point.mapping = MappingId(0);
+    point.opp = OppId(opp);
+    point.latency_s = latency_s;
+    profile.set(point);
+  };
+  set(0, 0, 0.109);
+  set(1, 0, 0.1);
+  EXPECT_EQ(disordered_points(profile, toy.space), 0U) << "within a tenth; the other operating point is not there";
+  set(0, 1, 0.111);
+  set(1, 1, 0.1);
+  EXPECT_EQ(disordered_points(profile, toy.space), 1U);
+}
+
 TEST(Profiler, StopsWhileItWaitsForRest) {
   Toy toy;
   ProfilerConfig config;

@@ -1,5 +1,6 @@
 #include "evaluation/report_summary.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -73,6 +74,27 @@ TEST(Headlines, LeaveConstantTargetsOutWhereSomeChange) {
   EXPECT_EQ(headlines_of(evaluation).at(0).cells, 1U);
   for (CellResult& cell : evaluation.cells) cell.cell.targets = "5x";
   EXPECT_EQ(headlines_of(evaluation).at(0).cells, 2U);
+}
+
+TEST(Learning, IsComparedWithTheLookUpUnderTheSameShield) {
+  Headline headline;
+  auto row = [](std::string name, RowKind kind, double to_kernel, double miss_points) {
+    HeadlineRow row;
+    row.name = std::move(name);
+    row.kind = kind;
+    row.to_kernel = figure_of({to_kernel});
+    row.miss_over_kernel = figure_of({miss_points});
+    return row;
+  };
+  headline.rows = {row("learned", RowKind::kLearned, 0.50, -1)};
+  EXPECT_EQ(what_learning_adds(headline), "") << "nothing to compare with";
+  headline.rows.push_back(row("pareto", RowKind::kManager, 0.1, 9));
+  headline.rows.push_back(row("pareto, shield", RowKind::kManager, 0.53, 0.5));
+  EXPECT_THAT(what_learning_adds(headline),
+              ::testing::EndsWith(": 3.0 points more saved below schedutil, 1.50 points fewer missed"));
+  headline.rows[0] = row("learned", RowKind::kLearned, 0.55, 0.75);
+  EXPECT_THAT(what_learning_adds(headline),
+              ::testing::EndsWith(": 2.0 points less saved below schedutil, 0.25 points more missed"));
 }
 
 TEST(MainRows, AreThoseOfAUsersKernelAndOfAUsersGpu) {
