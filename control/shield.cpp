@@ -12,12 +12,16 @@ namespace reins::control {
 namespace {
 
 constexpr unsigned kLost = 32, kHot = 16, kOverPower = 8, kLate = 4, kBehind = 2, kOverBudget = 1;
+constexpr double kSigmas = 3;        // of run times: docs/decisions/027-margin.md
+constexpr double kMostMargin = 0.5;  // a machine this restless would else run everything at its fastest
 
 }  // namespace
 
 Shield::Shield(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
-               const ShieldConfig& config) noexcept
-    : board_(board), space_(space), profile_(profile), config_(config) {}
+               const ShieldConfig& config)
+    : board_(board), space_(space), profile_(profile), config_(config) {
+  config_.latency_margin = std::max(config.latency_margin, std::min(kMostMargin, kSigmas * profile.relative_sigma()));
+}
 
 double Shield::predicted_s(const policies::Situation& facts, MappingId mapping, LevelId level,
                            OppId opp) const noexcept {

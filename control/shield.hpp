@@ -14,7 +14,8 @@ struct ShieldConfig {
   bool enabled = true;
   bool admission = true;  ///< change decisions that break something. Off in part of training, where the policy is to
                           ///< learn what a bad decision costs; what is raised while it runs is raised all the same
-  double latency_margin = 0.06;   ///< a run time is taken as profile mean x slow-down x (1 + margin). 0..1
+  double latency_margin = 0.06;   ///< a run time is taken as profile mean x slow-down x (1 + margin), or with three
+                                  ///< standard deviations of the profile's run times where that is more. 0..1
   double horizon_s = 2.0;         ///< how far ahead the temperature is predicted, seconds. 0.1..60
   double thermal_margin_c = 1.0;  ///< kept below the throttle point, kelvin. 0..20
   double dwell_s = 0.02;          ///< a lower operating point waits this long after the last change, or as long as the
@@ -50,7 +51,7 @@ struct Admission {
 class Shield {
  public:
   Shield(const boards::Board& board, const policies::ActionSpace& space, const policies::Profile& profile,
-         const ShieldConfig& config) noexcept;
+         const ShieldConfig& config);
 
   /// `since_change_s`: time since the operating point last changed.
   Admission admit(const policies::Observation& observation, const policies::Action& wanted,
@@ -97,6 +98,7 @@ class Shield {
   /// The least time, in seconds, for which the board wants an operating point of this mapping's cluster to stand before
   /// it parks lower. 0 where the shield is off.
   double park_dwell_s(MappingId mapping) const noexcept;
+  /// As given, but for `latency_margin`, which is the one in force.
   const ShieldConfig& config() const noexcept { return config_; }
 
  private:

@@ -7,6 +7,7 @@
 #include "core/assert.hpp"
 #include "core/csv.hpp"
 #include "core/file.hpp"
+#include "core/stats.hpp"
 
 namespace reins::policies {
 namespace {
@@ -199,6 +200,17 @@ std::string Profile::unreachable(const Goals& goals) const {
 double Profile::fastest_s(LevelId level) const noexcept {
   const ProfilePoint* point = fastest(level);
   return point != nullptr ? point->latency_s : 0;
+}
+
+double Profile::relative_sigma() const {
+  constexpr double kNormal95 = 1.645;      // standard deviations from the median to p95
+  constexpr std::int64_t kLeastRuns = 20;  // fewer have no p95
+  std::vector<double> sigmas;
+  for (const std::optional<ProfilePoint>& point : points_) {
+    if (!point.has_value() || point->n < kLeastRuns || point->p50_s <= 0 || point->p95_s < point->p50_s) continue;
+    sigmas.push_back((point->p95_s - point->p50_s) / (kNormal95 * point->p50_s));
+  }
+  return quantile_of(std::move(sigmas), 0.5);
 }
 
 std::string Profile::format(const ActionSpace& space) const {

@@ -64,6 +64,9 @@ class Profile {
   double accuracy(LevelId level) const noexcept;
   std::size_t levels() const noexcept { return levels_; }
   std::size_t mappings() const noexcept { return mappings_; }
+  /// How much run times vary: the standard deviation over the mean of a normal distribution with the points' p50 and
+  /// p95, at the median point; 0 where no point has both.
+  double relative_sigma() const;
   /// The point of a level with the smallest mean latency over all mappings; null where none was measured.
   const ProfilePoint* fastest(LevelId level) const noexcept;
   /// Its mean latency, seconds.

@@ -51,6 +51,28 @@ TEST_F(ShieldTest, PredictsFromProfileSlowDownMarginAndMoves) {
   EXPECT_DOUBLE_EQ(predicted_s(act(1, 2, 4)), 0.16 * 1.5 * 1.06 + 0.0002 + 0.001) << "another mapping: a migration";
 }
 
+TEST_F(ShieldTest, TakesThreeDeviationsOfTheProfileForItsMarginWhereThatIsMore) {
+  const auto vary = [&](double sigma) {
+    for (std::size_t m = 0; m < 3; ++m) {
+      for (std::size_t o = 0; o < world_.space.opps(MappingId(m)); ++o) {
+        for (std::size_t l = 0; l < world_.space.levels; ++l) {
+          policies::ProfilePoint point = *world_.profile.at(LevelId(l), MappingId(m), OppId(o));
+          point.n = 30;
+          point.p50_s = point.latency_s;
+          point.p95_s = point.latency_s * (1 + 1.645 * sigma);
+          world_.profile.set(point);
+        }
+      }
+    }
+  };
+  vary(0.02);
+  EXPECT_NEAR(predicted_s(act(2, 2, 4)), 0.08 * 1.06 + 0.0002, 1e-12);
+  vary(0.04);
+  EXPECT_NEAR(predicted_s(act(2, 2, 4)), 0.08 * 1.12 + 0.0002, 1e-12);
+  vary(0.9);
+  EXPECT_NEAR(predicted_s(act(2, 2, 4)), 0.08 * 1.5 + 0.0002, 1e-12) << "no more than by half";
+}
+
 TEST_F(ShieldTest, LiftsToTheLowestPointThatMeetsTheDeadline) {
   // The full network on big-x2 takes 0.4, 0.2, 0.133, 0.1, 0.08 s; with the margin 0.1415 at 1200 MHz.
   config_.rescue = false;

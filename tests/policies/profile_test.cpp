@@ -137,6 +137,26 @@ TEST(Profile, NamesLineAndReasonOfABadRow) {
   EXPECT_THAT(parsed("0,big-x2,400000,,,,,,,,,,\n"), IsError(ErrorKind::kGarbled, HasSubstr("idle row")));
 }
 
+TEST(Profile, TellsFromItsQuantilesHowMuchRunTimesVary) {
+  Profile profile(two_level_space());
+  EXPECT_EQ(profile.relative_sigma(), 0) << "nothing is known";
+  auto set = [&](std::size_t level, double p50_s, double p95_s, std::int64_t n) {
+    ProfilePoint point;
+    point.level = LevelId(level);
+    point.mapping = MappingId(0);
+    point.opp = OppId(0);
+    point.latency_s = p50_s;
+    point.p50_s = p50_s;
+    point.p95_s = p95_s;
+    point.n = n;
+    profile.set(point);
+  };
+  set(0, 0.1, 0.2, 19);
+  EXPECT_EQ(profile.relative_sigma(), 0) << "too few runs for a p95";
+  set(0, 0.1, 0.1 * (1 + 1.645 * 0.03), 20);
+  EXPECT_NEAR(profile.relative_sigma(), 0.03, 1e-12);
+}
+
 TEST(Profile, KnowsWhichPointsHoldEveryLevel) {
   const ActionSpace space = two_level_space();
   Profile profile = full_profile(space);
