@@ -383,8 +383,9 @@ TEST_F(ClosedLoop, AFrozenPolicyControlsTheBoardThroughTheKernelsFiles) {
   EXPECT_GE(big_points, 3);
   EXPECT_GE(little_points, 2);
   ASSERT_GT(looks_, 20);
-  EXPECT_GE(near_, looks_ * 9 / 10) << "the temperature that the plant sets decides the frequency; a host that was busy "
-                                       "while the guest profiled itself spoils this: run it alone";
+  EXPECT_GE(near_, looks_ * 9 / 10)
+      << "the temperature that the plant sets decides the frequency; a host that was busy "
+         "while the guest profiled itself spoils this: run it alone";
 }
 
 }  // namespace
