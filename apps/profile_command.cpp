@@ -120,8 +120,8 @@ Status profile(const ProfileOptions& options) {
     }
     if (report.disordered > 0) {
       std::printf(
-          "%zu %s over 10 %% longer than the next level at the same setting: other work ran meanwhile, or there "
-          "threads cost more than levels; measure again on a quiet machine before you train on it\n",
+          "%zu %s over 10 %% longer than the next level at the same setting: other work ran meanwhile, or levels "
+          "cost less than handing the work over; measure again on a quiet machine before you train on it\n",
           report.disordered, report.disordered == 1 ? "point takes" : "points take");
     }
     if (!report.has_energy) std::printf("no energy claim: no energy source was read\n");

@@ -34,6 +34,20 @@ struct Checked {
   std::pair<std::string, std::string> stranger;  // the last file of no known copy, and its sum
 };
 
+bool of_jpeg_copy(std::string_view file, std::string_view sum) {
+  const auto known = [&](const KnownFile& k) { return k.file == file && k.md5 == sum; };
+  return std::any_of(kJpegCopy.begin(), kJpegCopy.end(), known);
+}
+
+/// A file of the known copy in the folder; empty where there is none.
+std::string known_file_in(const std::filesystem::path& folder) {
+  for (const KnownFile& known : kJpegCopy) {
+    const auto bytes = read_file(folder / known.file, kFileBytes);
+    if (bytes && of_jpeg_copy(known.file, md5(*bytes))) return std::string(known.file);
+  }
+  return {};
+}
+
 Status append_file(const std::filesystem::path& path, std::size_t first, std::size_t last, const Md5Sums& sums,
                    ImageSet& images, Checked& checked) {
   const std::string name = path.filename().string();
@@ -51,8 +65,7 @@ Status append_file(const std::filesystem::path& path, std::size_t first, std::si
   }
   const std::string sum = md5(*bytes);
   ++checked.files;
-  const auto known = [&](const KnownFile& k) { return k.file == name && k.md5 == sum; };
-  if (std::any_of(kJpegCopy.begin(), kJpegCopy.end(), known)) {
+  if (of_jpeg_copy(name, sum)) {
     ++checked.jpeg_copy;
   } else {
     checked.stranger = {path.string(), sum};
@@ -127,6 +140,14 @@ Result<ImageSet> load_cifar10(const std::filesystem::path& folder, Split split) 
                 "its MD5 sum " + checked.stranger.second + " is not that of the copy which " +
                     std::to_string(checked.jpeg_copy) + " of its " + std::to_string(checked.files) + " files are from",
                 checked.stranger.first, "fetch or unpack the files again");
+  }
+  if (!beside && checked.jpeg_copy == 0) {
+    if (const std::string known = known_file_in(folder); !known.empty()) {
+      return fail(
+          ErrorKind::kGarbled,
+          "its MD5 sum " + checked.stranger.second + " is not that of the copy which " + known + " beside it is from",
+          checked.stranger.first, "fetch or unpack the files again");
+    }
   }
   images.verified = beside || checked.jpeg_copy == checked.files;
   if (checked.jpeg_copy == checked.files) {

@@ -82,7 +82,8 @@ std::string tiles_of(const std::vector<Headline>& headlines) {
       if (row.kind == RowKind::kOracle) oracle = &row;
     }
     if (shown == nullptr || oracle == nullptr) continue;
-    const std::string end = ", floors " + headline.floors + "; the oracle, the ceiling, saves ";
+    const std::string end = ", floors " + headline.floors + ", mean over " + std::to_string(headline.cells) +
+                            (headline.cells == 1 ? " cell" : " cells") + "; the oracle, the ceiling, saves ";
     if (shown->to_kernel.n > 0)
       tiles += tile(saved_text(shown->to_kernel),
                     "less energy than schedutil, full network" + end + saved_text(oracle->to_kernel),

@@ -87,8 +87,9 @@ show_served() {
       print ""
     }' "$profile")
   : >"$log"
+  set -- "$@" --endpoint "tcp://127.0.0.1:*" --telemetry none --log-level warning  # any free port
   printf '$ %s &\n' "reins serve $*"
-  reins serve "$@" --endpoint "tcp://127.0.0.1:*" --telemetry none --log-level warning >"$log" 2>&1 </dev/null &
+  reins serve "$@" >"$log" 2>&1 </dev/null &
   server=$!
   for ((i = 0; i < 300; ++i)); do
     endpoint=$(grep -oE 'at tcp://[0-9.:]+' "$log" | head -n 1 | cut -d ' ' -f 2 || true)
@@ -100,7 +101,7 @@ show_served() {
   show reins-workload --connect "$endpoint" --generate bursty --rate "$rate" --duration "$seconds" --segment 2 \
     --targets "$targets" --floors "$floors" "${images[@]}"
   stop_server
-  echo "the server's own account:"
+  echo "the server's own account, up to its end:"
   cat "$log"
 }
 
@@ -152,7 +153,7 @@ if [[ -z "$data" ]]; then
 fi
 
 stage "4 freeze: small files that need no libtorch"
-part "--w-miss 3: a miss priced below the 20 of the training, as for the shipped policy: energy against misses, without training again"
+part "--w-miss 3: a miss priced below the 20 of the training, as for the shipped policy: energy against misses, without training again (of the weights at the run's end)"
 show reins freeze --run "$out/xu3" --out "$out/xu3.policy" --w-miss 3
 show reins freeze --run "$out/host" --out "$out/host.policy"
 [[ -n "$data" ]] || show reins freeze --run "$out/xu3-synthetic" --out "$served" --w-miss 3

@@ -44,7 +44,7 @@ Error bind_error(int number, const std::string& endpoint) {
   switch (number) {
     case EADDRINUSE:
       return from_errno(number, "cannot listen", endpoint,
-                        "another program has this address; stop it or choose another one");
+                        "another program has this address; stop it or choose another one (--endpoint, --telemetry)");
     case ENODEV:
     case EADDRNOTAVAIL:
       return Error(ErrorKind::kNotFound, "this machine has no such address", endpoint, "write tcp://127.0.0.1:5555",

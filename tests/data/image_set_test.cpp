@@ -14,6 +14,7 @@ namespace reins::data {
 namespace {
 
 using reins::testing::IsError;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 TEST(Md5, GivesTheVectorsOfRfc1321) {
@@ -115,11 +116,19 @@ TEST(KnownCopy, RefusesAFileThatIsNotOfTheCopyThatTheOthersAreFrom) {
   (*bytes)[12345] = static_cast<char>((*bytes)[12345] ^ 1);
   ASSERT_OK(write_file_atomic(folder / "data_batch_3.bin", *bytes));
   const auto changed = load_cifar10(folder, Split::kTrain);
+  // Of the test images one file is read: those beside it tell.
+  auto test = read_file(folder / "test_batch.bin");
+  ASSERT_OK(test);
+  (*test)[12345] = static_cast<char>((*test)[12345] ^ 1);
+  ASSERT_OK(write_file_atomic(folder / "test_batch.bin", *test));
+  const auto alone = load_cifar10(folder, Split::kTest);
   std::filesystem::remove_all(folder);
   ASSERT_OK(whole);
   EXPECT_TRUE(whole->verified);
   EXPECT_EQ(whole->name, "cifar10-jpeg");
   EXPECT_THAT(changed, IsError(ErrorKind::kGarbled, HasSubstr("data_batch_3.bin")));
+  EXPECT_THAT(alone,
+              IsError(ErrorKind::kGarbled, AllOf(HasSubstr("test_batch.bin"), HasSubstr("data_batch_1.bin beside"))));
 }
 
 TEST_F(Cifar10Test, RefusesWrongLengthsAndLabels) {
