@@ -25,7 +25,7 @@ struct FitCommand {
   std::string board, data, columns, mapping, rail, network, out, hold_out = "none";
   std::vector<std::string> where;
   double macs = 0, bytes = 0, launches = 0;
-  bool keep_voltages = false, new_frequencies = false;
+  bool keep_voltages = false, new_frequencies = false, overwrite = false;
   JsonOption json;
 };
 
@@ -199,6 +199,16 @@ Status fit(const FitCommand& options, const std::string& command_line) {
     return fail(ErrorKind::kUsage, "a fit starts from a board file", "--board host",
                 "'reins board --write FILE' makes one of this machine");
   }
+  if (!options.out.empty()) {
+    if (options.new_frequencies) {
+      return fail(ErrorKind::kUsage, "--new-frequencies is for a look, and --out keeps the board's", "--out",
+                  "put the frequencies into the board file first");
+    }
+    std::error_code none;  // an absent file is not the base
+    if (!options.overwrite && fs::exists(options.out) && !fs::equivalent(options.out, file_of(options.board), none)) {
+      return fail(ErrorKind::kUsage, "is there already", options.out, "give --overwrite, or another name");
+    }
+  }
   const fs::path base_file = file_of(options.board);
   REINS_ASSIGN(boards::Board base, open_board(options.board));
   REINS_ASSIGN(const std::string base_text, read_file(base_file, std::size_t{1} << 20));
@@ -231,10 +241,6 @@ Status fit(const FitCommand& options, const std::string& command_line) {
 
   std::string edited;
   if (!options.out.empty()) {
-    if (options.new_frequencies) {
-      return fail(ErrorKind::kUsage, "--new-frequencies is for a look, and --out keeps the board's", "--out",
-                  "put the frequencies into the board file first");
-    }
     const std::string note = "Fitted by: " + command_line + "\nto " + std::to_string(split.fitted.rows.size()) +
                              " rows; keys marked 'fitted' carry their 95 % interval.";
     REINS_ASSIGN(edited, evaluation::edited_board(base_text, base_file.native(), fitted, note));
@@ -247,6 +253,10 @@ Status fit(const FitCommand& options, const std::string& command_line) {
                 split.held_out.rows.size(), options.hold_out.c_str());
     std::string unread;
     for (const std::string& column : rows.unread) unread += (unread.empty() ? "" : ", ") + column;
+    if (rows.disagreeing > 0) {
+      std::printf("Rows whose energy is more than 5 %% off power x latency: %zu (power is what is fitted), first %s\n",
+                  rows.disagreeing, rows.disagreement.c_str());
+    }
     if (!unread.empty()) std::printf("Columns that nothing was taken from: %s\n", unread.c_str());
     if (fitted.latency_sigma > 0) {
       std::printf("Latency of a batch: %s%s\n",
@@ -273,7 +283,10 @@ Status fit(const FitCommand& options, const std::string& command_line) {
   }
   if (!options.json.wanted()) return {};
   json document = {{"board", base.name},
-                   {"rows", {{"fitted", split.fitted.rows.size()}, {"held_out", split.held_out.rows.size()}}},
+                   {"rows",
+                    {{"fitted", split.fitted.rows.size()},
+                     {"held_out", split.held_out.rows.size()},
+                     {"energy_disagrees", rows.disagreeing}}},
                    {"hold_out", options.hold_out},
                    {"arrivals", arrivals},
                    {"known_workload", fitted.known_workload},
@@ -347,6 +360,8 @@ void register_board_fit(CLI::App& board, int& exit_code) {
   command->add_flag("--new-frequencies", options->new_frequencies, "take the file's frequencies for operating points");
   command->add_option("--out", options->out, "board file to write: the base with what was fitted in place")
       ->type_name("FILE");
+  command->add_flag("--overwrite", options->overwrite,
+                    "with --out: also over a file that is there and is not the base");
   add_json_option(*command, options->json);
   command->footer(
       "Example:\n  reins profile --board odroid-xu3 --out profile.csv\n"

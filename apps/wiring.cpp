@@ -212,7 +212,13 @@ int run(CLI::App& app, int argc, char** argv, const int& exit_code) {
       std::fputs(app.help().c_str(), stderr);
       return kBadInput;
     }
-    if (const std::string unknown = unknown_command(*at); !unknown.empty()) line = unknown;
+    if (const std::string unknown = unknown_command(*at); !unknown.empty()) {
+      line = unknown;
+    } else if (const std::vector<std::string> words = at->remaining(true); !words.empty()) {
+      // CLI11 lists them all, the last one first.
+      const bool option = words.front().starts_with("-");
+      line = "'" + words.front() + "' is " + (option ? "no option of '" : "not expected by '") + command + "'";
+    }
     std::fprintf(stderr, "%s: %s; see '%s --help'\n", app.get_name().c_str(), line.c_str(), command.c_str());
     return kBadInput;
   }

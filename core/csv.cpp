@@ -1,8 +1,10 @@
 #include "core/csv.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <optional>
 
 #include "core/file.hpp"
 #include "core/text.hpp"
@@ -10,13 +12,30 @@
 namespace reins {
 namespace {
 
-std::vector<std::string> split(std::string_view line) {
+/// The line's cells; one in double quotes may hold commas, and two quotes for one (RFC 4180). None where a quote does
+/// not end, or something follows it.
+std::optional<std::vector<std::string>> split(std::string_view line) {
   std::vector<std::string> cells;
   for (;;) {
-    const std::size_t comma = line.find(',');
-    cells.emplace_back(trim(line.substr(0, comma)));
-    if (comma == std::string_view::npos) return cells;
-    line.remove_prefix(comma + 1);
+    line = trim(line);
+    std::string cell;
+    if (line.starts_with('"')) {
+      std::size_t at = 1;
+      for (; at < line.size() && (line[at] != '"' || line.substr(at + 1).starts_with('"')); ++at) {
+        cell += line[at];
+        if (line[at] == '"') ++at;
+      }
+      if (at >= line.size()) return std::nullopt;
+      line = trim(line.substr(at + 1));
+      if (!line.empty() && line.front() != ',') return std::nullopt;
+      cell = trim(cell);
+    } else {
+      cell = trim(line.substr(0, line.find(',')));
+      line.remove_prefix(std::min(line.size(), line.find(',')));
+    }
+    cells.push_back(std::move(cell));
+    if (line.empty()) return cells;
+    line.remove_prefix(1);
   }
 }
 
@@ -61,8 +80,19 @@ Result<CsvTable> CsvTable::parse(std::string_view text, std::string_view where) 
       table.comments_.emplace_back(trim(line.substr(1)));
       continue;
     }
-    std::vector<std::string> cells = split(line);
+    auto found = split(line);
+    if (!found) {
+      return fail(ErrorKind::kGarbled, "a quote that does not end with its cell",
+                  std::string(where) + ":" + std::to_string(number));
+    }
+    std::vector<std::string>& cells = *found;
     if (table.columns_.empty()) {
+      if (cells.size() == 1 && cells[0].find_first_of(";\t") != std::string::npos) {
+        return fail(
+            ErrorKind::kGarbled,
+            cells[0].find('\t') != std::string::npos ? "cells are separated by tabs" : "cells are separated by ';'",
+            std::string(where) + ":" + std::to_string(number), "separate them by commas, with points in numbers");
+      }
       table.columns_ = std::move(cells);
       for (std::size_t i = 0; i < table.columns_.size(); ++i) {
         if (!table.index_.emplace(table.columns_[i], i).second) {

@@ -1,5 +1,8 @@
 #include "core/text.hpp"
 
+#include <array>
+#include <cstdio>
+
 namespace reins {
 
 std::string_view trim(std::string_view text) noexcept {
@@ -16,6 +19,12 @@ bool holds_word(std::string_view text, std::string_view word) noexcept {
     text = space == std::string_view::npos ? std::string_view{} : text.substr(space + 1);
   }
   return false;
+}
+
+std::string three_digits(double value) {
+  std::array<char, 32> shown;
+  std::snprintf(shown.data(), shown.size(), "%.3g", value);
+  return shown.data();
 }
 
 }  // namespace reins

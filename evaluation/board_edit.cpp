@@ -107,12 +107,6 @@ std::string five(double value) {
   return text;
 }
 
-std::string three(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", value);
-  return text;
-}
-
 std::string line_of(const FittedKey& key) {
   std::string line = key.key + " = ";
   if (!key.numbers.empty()) {
@@ -124,7 +118,8 @@ std::string line_of(const FittedKey& key) {
   line += five(std::min(key.estimate.value, 1e15));
   if (!key.note.empty()) return line + "  # fitted: " + key.note;
   const bool open = !std::isfinite(key.estimate.high);
-  return line + "  # fitted: " + (open ? "at least " + three(low) : three(low) + " to " + three(key.estimate.high));
+  return line + "  # fitted: " +
+         (open ? "at least " + three_digits(low) : three_digits(low) + " to " + three_digits(key.estimate.high));
 }
 
 }  // namespace

@@ -47,6 +47,8 @@ constexpr std::array kKnown = {Known{"mapping", "mapping", 0},
 constexpr double kAbsoluteZero_c = -273.15;
 constexpr double kHottest_c = 300;  // beyond what any silicon works at: a slip of units
 constexpr double kNear = 0.005;     // of an operating point's frequency
+constexpr double kAgree = 0.05;     // of power x latency: an energy no further off is the same
+constexpr double kSlip = 2;         // further off than that is no measuring error
 
 /// Where each quantity stands in the file.
 class Columns {
@@ -166,6 +168,21 @@ struct Reader {
     return {};
   }
 
+  /// Where all three are given, energy is to be power x latency.
+  Status agree(const MeasuredRow& row) {
+    if (!row.power_w || !row.energy_j || !row.latency_s) return {};
+    const double product_j = *row.power_w * *row.latency_s, ratio = *row.energy_j / product_j;
+    if (std::abs(ratio - 1) <= kAgree) return {};
+    const std::string what =
+        "power x latency is " + three_digits(product_j) + " J, but the energy is " + three_digits(*row.energy_j) + " J";
+    if (ratio >= kSlip || ratio <= 1 / kSlip) {
+      return fail(ErrorKind::kGarbled, what, row.place,
+                  "mend the unit of one (energy is of a whole batch), or leave its column out");
+    }
+    if (out.disagreeing++ == 0) out.disagreement = row.place + ": " + what;
+    return {};
+  }
+
   Result<Read> read(std::size_t r) {
     Read read;
     MeasuredRow& row = read.row;
@@ -221,6 +238,7 @@ struct Reader {
     if (row.latency_s && row.busy_cores) {
       return fail(ErrorKind::kGarbled, "a latency and busy_cores: a row is of an inference or of a load", row.place);
     }
+    REINS_TRY(agree(row));
     if (!row.power_w && row.energy_j && row.latency_s) row.power_w = *row.energy_j / *row.latency_s;
     if (!row.energy_j && row.power_w && row.latency_s) row.energy_j = *row.power_w * *row.latency_s;
     if (row.energy_j && !row.power_w) {

@@ -36,6 +36,9 @@ struct MeasuredRows {
   std::vector<Workload> workloads;
   std::vector<MeasuredRow> rows;
   std::vector<std::string> unread;  ///< the file's columns that nothing was taken from
+  /// Rows whose energy is not power x latency within 5 %, and what the first of them says; power is what is fitted.
+  std::size_t disagreeing = 0;
+  std::string disagreement;
 };
 
 struct RowOptions {
@@ -55,7 +58,8 @@ std::string known_columns();
 
 /// Reads rows for `board`, whose operating points change with `new_frequencies` (voltages drawn through the old ones).
 /// A frequency within 0.5 % of an operating point is that one. Errors: garbled (a missing column, text, a number that
-/// cannot be; with file and line), mismatch (a mapping, rail, level or frequency that the board lacks).
+/// cannot be, a power, energy and latency apart by a factor of two or more; with file and line), mismatch (a mapping,
+/// rail, level or frequency that the board lacks).
 Result<MeasuredRows> read_rows(const CsvTable& table, boards::Board& board, const RowOptions& options);
 
 }  // namespace reins::evaluation

@@ -1,13 +1,13 @@
 #include "policies/profile.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <limits>
 
 #include "core/assert.hpp"
 #include "core/csv.hpp"
 #include "core/file.hpp"
 #include "core/stats.hpp"
+#include "core/text.hpp"
 
 namespace reins::policies {
 namespace {
@@ -156,11 +156,6 @@ const ProfilePoint* Profile::fastest(LevelId level) const noexcept {
 std::string Profile::unreachable(const Goals& goals) const {
   std::string text;
   const auto say = [&text](const std::string& clause) { text += (text.empty() ? "" : "; ") + clause; };
-  const auto three = [](double value) {
-    char shown[32];
-    std::snprintf(shown, sizeof shown, "%.3g", value);
-    return std::string(shown);
-  };
   constexpr double kNone = std::numeric_limits<double>::infinity();
   double best_accuracy = -1;
   for (const auto& point : points_) {
@@ -170,7 +165,8 @@ std::string Profile::unreachable(const Goals& goals) const {
   // As the observation takes it: a hair below is the same level, and above the best one the best one serves.
   double floor = goals.accuracy_floor.value_or(0);
   if (floor > best_accuracy + 1e-6) {
-    say("no level has accuracy " + three(floor) + ", the best has " + three(best_accuracy) + " and is what runs");
+    say("no level has accuracy " + three_digits(floor) + ", the best has " + three_digits(best_accuracy) +
+        " and is what runs");
     floor = best_accuracy;
   }
   double least_s = kNone, least_j = kNone, least_w = kNone;
@@ -184,15 +180,15 @@ std::string Profile::unreachable(const Goals& goals) const {
   }
   const std::string at_floor = goals.accuracy_floor ? " at this accuracy floor" : "";
   if (goals.latency_s && *goals.latency_s < least_s) {
-    say("latency " + three(*goals.latency_s) + " s is below the fastest profiled time" + at_floor + ", " +
-        three(least_s) + " s: nearly every request will miss it");
+    say("latency " + three_digits(*goals.latency_s) + " s is below the fastest profiled time" + at_floor + ", " +
+        three_digits(least_s) + " s: nearly every request will miss it");
   }
   if (goals.energy_j && least_j < kNone && *goals.energy_j < least_j) {
-    say("energy " + three(*goals.energy_j) + " J is below the least profiled" + at_floor + ", " + three(least_j) +
-        " J");
+    say("energy " + three_digits(*goals.energy_j) + " J is below the least profiled" + at_floor + ", " +
+        three_digits(least_j) + " J");
   }
   if (goals.power_w && least_w < kNone && *goals.power_w < least_w) {
-    say("power " + three(*goals.power_w) + " W is below the least idle power, " + three(least_w) + " W");
+    say("power " + three_digits(*goals.power_w) + " W is below the least idle power, " + three_digits(least_w) + " W");
   }
   return text;
 }

@@ -64,6 +64,32 @@ TEST_F(BoardFitCommand, FitsWritesAndSaysWhatItKept) {
   EXPECT_THAT(other.out, HasSubstr("Columns that nothing was taken from: pwoer_w\n"));
 }
 
+TEST_F(BoardFitCommand, AFileThatIsThereStaysUnlessSaidOtherwise) {
+  const std::string out = put("there.toml", "mine"), rows = put("rows.csv", kGood);
+  const Outcome refused = fit({"--board", "jetson-nano", "--data", rows, "--out", out});
+  EXPECT_EQ(refused.code, kBadInput);
+  EXPECT_THAT(refused.err, HasSubstr("is there already; give --overwrite"));
+  EXPECT_THAT(boards::load_board(out), reins::testing::IsError(ErrorKind::kGarbled, HasSubstr("there.toml")));
+  EXPECT_EQ(fit({"--board", "jetson-nano", "--data", rows, "--out", out, "--overwrite"}).code, kOk);
+  EXPECT_OK(boards::load_board(out));
+  EXPECT_EQ(fit({"--board", out, "--data", rows, "--out", out}).code, kOk) << "the base is named twice";
+}
+
+TEST_F(BoardFitCommand, EnergiesThatArePowerTimesLatencyNoMoreAreNamed) {
+  const auto with_energies = [](const char* first, const char* second) {
+    return "mapping,freq_khz,latency_s,power_w,energy_j,macs\na57x1,921600,0.0694,2.9," + std::string(first) +
+           ",47.8e6\na57x1,1428000,0.0469,3.5," + second +
+           ",47.8e6\na57x1,518400,0.1213,2.6,,47.8e6\na57x1,204000,0.313,2.3,0.72,47.8e6\n";
+  };
+  const Outcome same = fit({"--board", "jetson-nano", "--data", put("rows.csv", with_energies("0.2", "0.165"))});
+  EXPECT_EQ(same.code, kOk) << same.err;
+  EXPECT_THAT(same.out, ::testing::Not(HasSubstr("power x latency")));
+  const Outcome off = fit({"--board", "jetson-nano", "--data", put("rows.csv", with_energies("0.2", "0.2"))});
+  EXPECT_EQ(off.code, kOk) << off.err;
+  EXPECT_THAT(off.out, HasSubstr("off power x latency: 1 (power is what is fitted), first " + path("rows.csv") +
+                                 ":3: power x latency is 0.164 J, but the energy is 0.2 J\n"));
+}
+
 TEST_F(BoardFitCommand, JsonHasConstantsAndErrors) {
   const Outcome done = fit(
       {"--board", "jetson-nano", "--data", put("rows.csv", kGood), "--hold-out", "every-other-frequency", "--json"});
@@ -167,7 +193,8 @@ TEST_F(BoardFitCommand, AProfileBringsAWrongBoardFileToTheBoardThatWasProfiled) 
       ++changed;
     }
     ASSERT_GE(changed, 10U);
-    const Outcome done = fit({"--board", put("wrong.toml", base), "--data", before, "--out", path("mine.toml")});
+    const Outcome done =
+        fit({"--board", put("wrong.toml", base), "--data", before, "--out", path("mine.toml"), "--overwrite"});
     ASSERT_EQ(done.code, kOk) << done.err;
     const std::string after = profiled(path("mine.toml"), "after.csv", "7");
     const auto off = [&](std::string_view column, bool idle) {
@@ -223,6 +250,11 @@ TEST_F(BoardFitCommand, BadInputIsOneLineAndWritesNothing) {
       {"nothing in the row", "mapping,freq_khz,latency_s\na57x1,921600,\n", {}, "neither latency nor power"},
       {"power of what", "mapping,freq_khz,power_w\na57x1,921600,1\n", {}, "without latency or busy_cores"},
       {"too few rows", "mapping,freq_khz,power_w,busy_cores\na57x1,921600,2.5,1\n", {}, "too few rows"},
+      {"energy in another unit",
+       "mapping,freq_khz,latency_s,power_w,energy_j\na57x1,921600,0.1,2,200\n",
+       {},
+       "bad.csv:2: power x latency is 0.2 J, but the energy is 200 J; mend the unit of one"},
+      {"semicolons", "mapping;freq_khz;latency_s\na57x1;921600;0,1\n", {}, "bad.csv:1: cells are separated by ';'"},
       {"no rows", kHeader, {}, "bad.csv: no rows: nothing stands behind the header line; a header of columns"},
       {"filtered away", kGood, {"--where", "mapping=gpu"}, "no rows that --where lets through"},
       {"filter by nothing", kGood, {"--where", "device=NX"}, "'device' is missing"},

@@ -44,6 +44,26 @@ TEST(Csv, ReadsCommentsHeaderAndRows) {
   EXPECT_EQ(table->place(1), "t.csv:6");
 }
 
+TEST(Csv, QuotedCellsMayHoldCommasAndQuotes) {
+  const auto table = CsvTable::parse("\"Batch Size\",\"name\"\r\n 8 , \" a, \"\"b\"\" \"\n,\"\"\n", "t.csv");
+  ASSERT_OK(table);
+  EXPECT_THAT(table->columns(), ElementsAre("Batch Size", "name"));
+  EXPECT_EQ(*table->integer(0, "Batch Size"), 8);
+  EXPECT_EQ(*table->text(0, "name"), "a, \"b\"");
+  ASSERT_EQ(table->rows(), 2U);
+  EXPECT_FALSE(table->present(1, "Batch Size"));
+  EXPECT_FALSE(table->present(1, "name"));
+  for (const char* torn : {"a,b\n1,\"2\n", "a,b\n1,\"2\"3\n", "a,\"\n"}) {
+    EXPECT_THAT(CsvTable::parse(torn, "t.csv"), IsError(ErrorKind::kGarbled, HasSubstr("a quote that does not end")));
+  }
+}
+
+TEST(Csv, OtherSeparatorsAreNamed) {
+  EXPECT_THAT(CsvTable::parse("a;b\n1;2\n", "t.csv"),
+              IsError(ErrorKind::kGarbled, AllOf(HasSubstr("t.csv:1"), HasSubstr("separated by ';'"))));
+  EXPECT_THAT(CsvTable::parse("a\tb\n1\t2\n", "t.csv"), IsError(ErrorKind::kGarbled, HasSubstr("separated by tabs")));
+}
+
 TEST(Csv, ErrorsNameTheLineAndTheColumn) {
   const auto marked = CsvTable::parse(
       "\xef\xbb\xbf"
