@@ -27,7 +27,9 @@ version=$(<"$image/version")
 work=$(mktemp -d "${TMPDIR:-/tmp}/reins-kernel-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 root=$work/root
-mkdir -p "$root"/{bin,lib,lib64,modules,reins/bin,etc}
+mkdir -p "$root"/{usr/bin,usr/lib,usr/lib64,modules,reins/bin,etc}
+for folder in bin lib lib64; do ln -s "usr/$folder" "$root/$folder"; done
+ln -s usr/bin "$root/sbin"
 
 cp "$(command -v busybox)" "$root/bin/busybox"
 if ldd "$root/bin/busybox" >/dev/null 2>&1; then missing "busybox is not static (scripts/install-deps.sh kernel)"; fi
@@ -45,6 +47,31 @@ done
 for program in "$root"/reins/bin/*; do ldd "$program"; done | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u |
   while read -r library; do cp -Lu "$library" "$root/lib/"; done
 cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
+
+# systemd and udev, and what Reins ships for them where packaging/README.md puts it (suite Units).
+systemd=$image/systemd
+mkdir -p "$root"/lib/systemd/system "$root"/etc/{default,reins,sysusers.d,udev/rules.d,systemd/system.conf.d,systemd/system/reins-serve.service.d}
+cp "$systemd"/lib/systemd/systemd "$root/lib/systemd/"
+if [[ -e $systemd/lib/systemd/systemd-executor ]]; then cp "$systemd/lib/systemd/systemd-executor" "$root/lib/systemd/"; fi
+cp "$systemd"/bin/{systemctl,systemd-sysusers,udevadm} "$root/bin/"
+cp "$systemd"/lib/systemd/system/{*.target,*.slice,systemd-udevd*} "$root/lib/systemd/system/"
+libraries=$(find "$systemd" -name '*.so.*' -printf '%h\n' | sort -u | paste -sd:)
+for program in "$root"/lib/systemd/systemd* "$root"/bin/{systemctl,systemd-sysusers,udevadm}; do
+  LD_LIBRARY_PATH=$libraries:$systemd/usr/lib/x86_64-linux-gnu/systemd ldd "$program"
+done | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u | while read -r library; do
+  if [[ ! -e $root/lib/${library##*/} ]]; then cp -L "$library" "$root/lib/"; fi
+done
+ln -s /bin/udevadm "$root/lib/systemd/systemd-udevd"
+packaging=$here/../../packaging
+cp "$packaging"/*.service "$here/guest/checks.service" "$root/etc/systemd/system/"
+cp "$packaging"/*.rules "$root/etc/udev/rules.d/"
+cp "$packaging"/reins.sysusers "$root/etc/sysusers.d/reins.conf"
+cp "$here/guest/checks.sh" "$root/reins/"
+ln -s /reins/bin/reins "$root/bin/reins"
+echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
+printf '[Manager]\nDefaultStandardOutput=tty\nLogTarget=console\nLogLevel=notice\nShowStatus=no\n' >"$root/etc/systemd/system.conf.d/guest.conf"
+# No journal is there, and the unit has no console.
+printf '[Service]\nStandardOutput=append:/run/reins-serve.log\n' >"$root/etc/systemd/system/reins-serve.service.d/guest.conf"
 
 # In the order in which they are to be loaded. The governors are modules of this kernel, schedutil and performance apart.
 for module in acpi-cpufreq cpufreq_userspace cpufreq_powersave cpufreq_ondemand cpufreq_conservative battery ina2xx-adc lm75 \

@@ -37,19 +37,10 @@ inline std::vector<std::string> serve_command(const std::vector<std::string>& mo
   return words;
 }
 
-class Server {
+/// Of a server at an endpoint.
+class Client {
  public:
-  explicit Server(const std::vector<std::string>& command) : process_(command) {}
-
-  /// True once it listens.
-  bool up() {
-    if (!process_.prints(" at tcp://") || !process_.prints("\n")) return false;
-    const std::size_t at = process_.text.find("tcp://", process_.text.find(" at tcp://"));
-    endpoint_ = process_.text.substr(at, process_.text.find_first_of(" \n", at) - at);
-    client_ = std::make_unique<testing::RawClient>(endpoint_);
-    return true;
-  }
-  const std::string& endpoint() const { return endpoint_; }
+  void connect(const std::string& endpoint) { client_ = std::make_unique<testing::RawClient>(endpoint); }
 
   /// One request; true where an answer came that is no error.
   bool infer() { return answer().has_value(); }
@@ -68,6 +59,25 @@ class Server {
     return client_->ask<protocol::MetricsAnswer>(testing::request_of(1, protocol::MetricsQuery{}));
   }
 
+ private:
+  std::unique_ptr<testing::RawClient> client_;
+};
+
+/// A server of the check's own, and a client of it.
+class Server : public Client {
+ public:
+  explicit Server(const std::vector<std::string>& command) : process_(command) {}
+
+  /// True once it listens.
+  bool up() {
+    if (!process_.prints(" at tcp://") || !process_.prints("\n")) return false;
+    const std::size_t at = process_.text.find("tcp://", process_.text.find(" at tcp://"));
+    endpoint_ = process_.text.substr(at, process_.text.find_first_of(" \n", at) - at);
+    connect(endpoint_);
+    return true;
+  }
+  const std::string& endpoint() const { return endpoint_; }
+
   /// The exit code.
   int stop(int number = SIGTERM) {
     process_.signal(number);
@@ -82,7 +92,6 @@ class Server {
  private:
   testing::Process process_;
   std::string endpoint_;
-  std::unique_ptr<testing::RawClient> client_;
 };
 
 }  // namespace reins::kernel_tests
