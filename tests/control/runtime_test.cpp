@@ -709,6 +709,7 @@ class LateAnyway : public RuntimeTest {
     decide(runtime, at_s, act(2, 2, 4, 0));
     complete(runtime, at_s + 0.08, 2);
   }
+  int held_ = 0;
   /// Gaps of 1 and 0.01 s; the third request is due at 1.13 s, and has 0.05 s when the second has ended.
   void lose_one(Runtime& runtime) {
     serve(runtime, 0, 1);
@@ -732,6 +733,59 @@ TEST_F(LateAnyway, WaitsUntilNobodyHasComeForAWhile) {
   ASSERT_THAT(kinds(), ElementsAre(EffectKind::kDecide));
   EXPECT_NEAR(*runtime.observation().facts.slack_s, 1.13 - 1.25, 1e-12);
   EXPECT_EQ(runtime.queue_depth(), 1U);
+}
+
+TEST_F(LateAnyway, SeveralWaitTogetherAndThenGoOneAfterTheOther) {
+  Runtime runtime = make();
+  serve(runtime, 0, 1);
+  arrive(runtime, 1, 2);
+  decide(runtime, 1, act(2, 2, 4, 0));
+  arrive(runtime, 1.01, 3);
+  arrive(runtime, 1.02, 4);
+  complete(runtime, 1.08, 2);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply));
+  advance(runtime, 1.0805);
+  EXPECT_NEAR(runtime.next_event_s(), 1.02 + 3 * 0.08, 1e-12);
+  advance(runtime, 1.26);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kDecide));
+  decide(runtime, 1.26, act(2, 2, 4, 0));
+  complete(runtime, 1.34, 2);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply, EffectKind::kDecide)) << "the lull is long enough for both";
+  EXPECT_EQ(effect(0).outcome.request.id, 3U);
+  EXPECT_TRUE(effect(0).outcome.missed);
+  decide(runtime, 1.34, act(2, 2, 4, 0));
+  complete(runtime, 1.42, 2);
+  ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply));
+  EXPECT_EQ(effect(0).outcome.request.id, 4U);
+}
+
+TEST_F(LateAnyway, AllocatesNothing) {
+  Runtime runtime = make();
+  const auto turn = [&](double from_s) {
+    effects_.clear();
+    runtime.arrive(from_s, {1, AppId(0), from_s, from_s + 0.12, 0}, effects_);
+    runtime.decide(from_s, act(2, 2, 4, 0), 1, effects_);
+    for (const double later_s : {0.01, 0.02}) {
+      runtime.arrive(from_s + later_s, {2, AppId(0), from_s + later_s, from_s + later_s + 0.12, 0}, effects_);
+    }
+    effects_.clear();
+    runtime.complete(from_s + 0.08, LevelId(2), effects_);
+    runtime.advance(from_s + 0.09, effects_);
+    held_ += runtime.busy() ? 0 : 1;
+    for (const double at_s : {0.26, 0.34}) {
+      runtime.advance(from_s + at_s, effects_);
+      runtime.decide(from_s + at_s, act(2, 2, 4, 0), 1, effects_);
+      effects_.clear();
+      runtime.complete(from_s + at_s + 0.08, LevelId(2), effects_);
+    }
+  };
+  turn(0);
+  held_ = 0;
+  EXPECT_EQ(testing::allocations_in([&] {
+              for (int i = 1; i <= 100; ++i) turn(i);
+            }),
+            0);
+  EXPECT_EQ(held_, 100);
 }
 
 TEST_F(LateAnyway, WhoComesMeanwhileFindsNobodyInTheWay) {

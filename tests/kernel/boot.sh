@@ -21,7 +21,7 @@ for tool in qemu-system-x86_64 iasl busybox cpio modprobe ldd; do
   command -v "$tool" >/dev/null || missing "no $tool here (scripts/install-deps.sh kernel)"
 done
 image=${REINS_KERNEL_IMAGE:-$build/../kernel-image}
-[[ -e $image/vmlinuz ]] || "$here/fetch-kernel.sh" "$image" || missing "no kernel to boot (tests/kernel/fetch-kernel.sh says why)"
+"$here/fetch-kernel.sh" "$image" || missing "no kernel to boot (tests/kernel/fetch-kernel.sh says why)"
 version=$(<"$image/version")
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/reins-kernel-XXXXXX")
