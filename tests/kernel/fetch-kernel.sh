@@ -25,7 +25,8 @@ fetch() {
   fi
 }
 
-mkdir systemd packages
+mkdir -p systemd/usr/{bin,lib,lib64,sbin} packages
+for name in bin lib lib64 sbin; do ln -s "usr/$name" "systemd/$name"; done # packages say either
 cd packages
 # Their libraries too, but for the C library: this machine may have none of it.
 mapfile -t libraries < <(apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
@@ -43,7 +44,7 @@ version=$(basename boot/vmlinuz-*)
 version=${version#vmlinuz-}
 [[ -d lib/modules ]] || mv usr/lib .  # a merged /usr
 depmod -b . "$version"
-rm -rf "$folder/lib" "$folder/systemd"
+rm -rf "${folder:?}/lib" "${folder:?}/systemd"
 mv lib "$folder/lib"
 mv systemd "$folder/systemd"
 echo "$version" >"$folder/version"
