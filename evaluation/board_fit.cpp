@@ -19,10 +19,8 @@ namespace {
 using Rows = std::vector<const MeasuredRow*>;
 
 constexpr double kBetter = 6;             // by which 2 log-likelihood must rise to leave the simpler form
-constexpr std::size_t kKneeFreqs = 4;     // that a shape of V(f) takes
-constexpr std::size_t kLevelFreqs = 3;    // with its knee taken for granted
-constexpr std::size_t kVoltageRows = 16;  // where they are no more than those four
-constexpr double kUsualKnee = 0.65;       // of the top frequency: the measured Jetsons' are at 0.6 to 0.75
+constexpr std::size_t kVoltageFreqs = 4;  // that a shape of V(f) takes
+constexpr std::size_t kVoltageRows = 16;  // where they are no more
 constexpr double kMemoryShare = 0.1;      // of the time, where a fit starts
 constexpr const char* kUpstream = "upstream_w_per_w";
 
@@ -332,7 +330,7 @@ double power_of(const boards::Board& board, const Scope& scope, const PowerRow& 
 }
 
 bool takes_shape(std::size_t freqs, std::size_t rows) noexcept {
-  return freqs > kKneeFreqs || (freqs >= kLevelFreqs && rows >= kVoltageRows);
+  return freqs > kVoltageFreqs || (freqs == kVoltageFreqs && rows >= kVoltageRows);
 }
 
 /// V(f) as a level part up to a knee and a straight line from there to the top, whose voltage no power can tell.
@@ -421,7 +419,6 @@ void add_cluster_keys(PowerProblem& problem, const boards::Board& base, std::siz
     const double share = share_of(cluster.opps.front().voltage_v / cluster.opps.back().voltage_v);
     PowerKey low{"cluster " + cluster.name, "voltage_v", {"lowest", Domain::kFraction, share, share, 0.2}, {}};
     PowerKey knee{"cluster " + cluster.name, "knee", {"knee", Domain::kFraction, 0, 0.5, 0.5}, {}};
-    if (opps.size() < kKneeFreqs) knee.parameter.prior = kUsualKnee, knee.parameter.held = true;
     problem.bends.push_back({c, problem.keys.size(), problem.keys.size() + 1, cluster.opps.back().voltage_v});
     problem.keys.push_back(std::move(low));
     problem.keys.push_back(std::move(knee));
@@ -813,13 +810,8 @@ Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& opt
       }
       const double top_mhz = static_cast<double>(cluster.max_khz()) * 1e-3;
       char note[160];
-      if (power.problem.keys[one.knee].parameter.held) {
-        std::snprintf(note, sizeof note, "taken as level to %.0f MHz, the top kept at %g V", knee.value * top_mhz,
-                      one.top_v);
-      } else {
-        std::snprintf(note, sizeof note, "level to %.0f MHz (%.0f to %.0f), the top kept at %g V", knee.value * top_mhz,
-                      knee.low * top_mhz, knee.high * top_mhz, one.top_v);
-      }
+      std::snprintf(note, sizeof note, "level to %.0f MHz (%.0f to %.0f), the top kept at %g V", knee.value * top_mhz,
+                    knee.low * top_mhz, knee.high * top_mhz, one.top_v);
       key.note = note;
     }
     fit.keys.push_back(std::move(key));

@@ -169,28 +169,6 @@ TEST(LongBoardFit, FindsTheKneeOfTheVoltageThatTheBaseDoesNotHave) {
   EXPECT_GT(kept->power_sigma, 2 * fit->power_sigma);
 }
 
-TEST(LongBoardFit, ThreeFrequenciesTellHowLowTheVoltageGoes) {
-  boards::Board base = toy();
-  for (boards::OperatingPoint& opp : base.clusters[0].opps) opp.voltage_v = 1;
-  const MeasuredRows all = rows_of(truth(), kBatches, 0.02, 4);
-  MeasuredRows three = all;
-  std::erase_if(three.rows, [](const MeasuredRow& row) { return row.opp.index() % 4 != 1; });  // 200, 600, 1000 MHz
-  ASSERT_EQ(three.rows.size(), 3 * kBatches.size());
-  const auto fit = fit_board(base, three, {});
-  ASSERT_OK(fit);
-  EXPECT_NEAR(fit->board.clusters[0].opps.front().voltage_v, 0.8, 0.1);
-  EXPECT_THAT(key_of(*fit, "voltage_v").note, ::testing::HasSubstr("taken as level to 650 MHz"));
-  EXPECT_LT(errors_of(*fit, all).energy.mean, 0.04);
-  const auto kept = fit_board(base, three, {.keep_voltages = true});
-  ASSERT_OK(kept);
-  EXPECT_GT(errors_of(*kept, all).energy.mean, 0.06);
-  // Nor do two tell.
-  std::erase_if(three.rows, [](const MeasuredRow& row) { return row.opp.index() == 5; });
-  const auto two = fit_board(base, three, {});
-  ASSERT_OK(two);
-  EXPECT_EQ(two->board.clusters[0].opps.front().voltage_v, 1);
-}
-
 // Each interval holds the truth in 95 of 100 cases; of 40, fewer than 33 do with probability 0.2 % (binomial).
 TEST(LongBoardFit, IntervalsHoldTheTruth) {
   int macs = 0, core = 0, constant = 0;
