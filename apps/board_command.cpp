@@ -17,6 +17,7 @@
 #include "boards/host_file.hpp"
 #include "core/clock.hpp"
 #include "core/file.hpp"
+#include "core/text.hpp"
 #include "sensors/catalogue.hpp"
 #include "sensors/host.hpp"
 
@@ -184,11 +185,8 @@ void print_board(const boards::Board& board) {
 
 /// Three decimals, without zeros behind; small values three digits. Counts stay whole.
 std::string short_number(double value) {
+  if (value != 0 && std::abs(value) < 0.1) return three_digits(value);
   char text[64];
-  if (value != 0 && std::abs(value) < 0.1) {
-    std::snprintf(text, sizeof text, "%.3g", value);
-    return text;
-  }
   std::snprintf(text, sizeof text, "%.3f", value);
   std::string shown = text;
   shown.erase(shown.find_last_not_of('0') + 1);

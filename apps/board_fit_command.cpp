@@ -199,17 +199,17 @@ Status fit(const FitCommand& options, const std::string& command_line) {
     return fail(ErrorKind::kUsage, "a fit starts from a board file", "--board host",
                 "'reins board --write FILE' makes one of this machine");
   }
+  const fs::path base_file = file_of(options.board);
   if (!options.out.empty()) {
     if (options.new_frequencies) {
       return fail(ErrorKind::kUsage, "--new-frequencies is for a look, and --out keeps the board's", "--out",
                   "put the frequencies into the board file first");
     }
     std::error_code none;  // an absent file is not the base
-    if (!options.overwrite && fs::exists(options.out) && !fs::equivalent(options.out, file_of(options.board), none)) {
+    if (!options.overwrite && fs::exists(options.out, none) && !fs::equivalent(options.out, base_file, none)) {
       return fail(ErrorKind::kUsage, "is there already", options.out, "give --overwrite, or another name");
     }
   }
-  const fs::path base_file = file_of(options.board);
   REINS_ASSIGN(boards::Board base, open_board(options.board));
   REINS_ASSIGN(const std::string base_text, read_file(base_file, std::size_t{1} << 20));
   REINS_ASSIGN(const CsvTable table, CsvTable::read(options.data));

@@ -709,20 +709,20 @@ class LateAnyway : public RuntimeTest {
     decide(runtime, at_s, act(2, 2, 4, 0));
     complete(runtime, at_s + 0.08, 2);
   }
-  int held_ = 0;
-  /// Gaps of 1 and 0.01 s; the third request is due at 1.13 s, and has 0.05 s when the second has ended.
-  void lose_one(Runtime& runtime) {
+  /// Gaps of 1 and 0.01 s; the third request is due at 1.13 s, and has 0.05 s when the second has ended. Its fellows
+  /// come 0.01 s after one another.
+  void lose(Runtime& runtime, int how_many) {
     serve(runtime, 0, 1);
     arrive(runtime, 1, 2);
     decide(runtime, 1, act(2, 2, 4, 0));
-    arrive(runtime, 1.01, 3);
+    for (int i = 1; i <= how_many; ++i) arrive(runtime, 1 + 0.01 * i, static_cast<std::uint64_t>(2 + i));
     complete(runtime, 1.08, 2);
   }
 };
 
 TEST_F(LateAnyway, WaitsUntilNobodyHasComeForAWhile) {
   Runtime runtime = make();
-  lose_one(runtime);
+  lose(runtime, 1);
   ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply));
   EXPECT_FALSE(runtime.busy());
   EXPECT_NEAR(runtime.next_event_s(), 1.0805, 1e-12);
@@ -737,12 +737,7 @@ TEST_F(LateAnyway, WaitsUntilNobodyHasComeForAWhile) {
 
 TEST_F(LateAnyway, SeveralWaitTogetherAndThenGoOneAfterTheOther) {
   Runtime runtime = make();
-  serve(runtime, 0, 1);
-  arrive(runtime, 1, 2);
-  decide(runtime, 1, act(2, 2, 4, 0));
-  arrive(runtime, 1.01, 3);
-  arrive(runtime, 1.02, 4);
-  complete(runtime, 1.08, 2);
+  lose(runtime, 2);
   ASSERT_THAT(kinds(), ElementsAre(EffectKind::kReply));
   advance(runtime, 1.0805);
   EXPECT_NEAR(runtime.next_event_s(), 1.02 + 3 * 0.08, 1e-12);
@@ -761,6 +756,7 @@ TEST_F(LateAnyway, SeveralWaitTogetherAndThenGoOneAfterTheOther) {
 
 TEST_F(LateAnyway, AllocatesNothing) {
   Runtime runtime = make();
+  int held = 0;
   const auto turn = [&](double from_s) {
     effects_.clear();
     runtime.arrive(from_s, {1, AppId(0), from_s, from_s + 0.12, 0}, effects_);
@@ -771,7 +767,7 @@ TEST_F(LateAnyway, AllocatesNothing) {
     effects_.clear();
     runtime.complete(from_s + 0.08, LevelId(2), effects_);
     runtime.advance(from_s + 0.09, effects_);
-    held_ += runtime.busy() ? 0 : 1;
+    held += runtime.busy() ? 0 : 1;
     for (const double at_s : {0.26, 0.34}) {
       runtime.advance(from_s + at_s, effects_);
       runtime.decide(from_s + at_s, act(2, 2, 4, 0), 1, effects_);
@@ -780,17 +776,17 @@ TEST_F(LateAnyway, AllocatesNothing) {
     }
   };
   turn(0);
-  held_ = 0;
+  held = 0;
   EXPECT_EQ(testing::allocations_in([&] {
               for (int i = 1; i <= 100; ++i) turn(i);
             }),
             0);
-  EXPECT_EQ(held_, 100);
+  EXPECT_EQ(held, 100);
 }
 
 TEST_F(LateAnyway, WhoComesMeanwhileFindsNobodyInTheWay) {
   Runtime runtime = make();
-  lose_one(runtime);
+  lose(runtime, 1);
   arrive(runtime, 1.2, 4);
   ASSERT_THAT(kinds(), ElementsAre(EffectKind::kDecide));
   EXPECT_NEAR(*runtime.observation().facts.slack_s, 0.12, 1e-12);
@@ -808,7 +804,7 @@ TEST_F(LateAnyway, WhoComesMeanwhileFindsNobodyInTheWay) {
 TEST_F(LateAnyway, DoesNotWaitWhereThatIsOffOrThereIsNoLullToWaitFor) {
   const auto asked = [this] {
     Runtime runtime = make();
-    lose_one(runtime);
+    lose(runtime, 1);
     return effects_.size() == 2 && effect(1).kind == EffectKind::kDecide;
   };
   EXPECT_FALSE(asked());
