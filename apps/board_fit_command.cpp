@@ -19,10 +19,11 @@ namespace fs = std::filesystem;
 using evaluation::Standing;
 using nlohmann::json;
 
-constexpr double kPoor = 0.15;  // mean error of the rows that were fitted, above which nobody should rely on the file
+// Mean errors of the rows that were fitted: above the one nobody should rely on the file, above the other none is made.
+constexpr double kPoor = 0.15, kUseless = 0.5;
 
 struct FitCommand {
-  std::string board, data, columns, mapping, rail, network, out, hold_out = "none";
+  std::string board, data, columns, mapping, rail, network, out, hold_out = "none", arrivals = "auto";
   std::vector<std::string> where;
   double macs = 0, bytes = 0, launches = 0;
   bool keep_voltages = false, new_frequencies = false, overwrite = false;
@@ -81,7 +82,8 @@ std::string standing_of(const evaluation::Estimate& estimate) {
     case Standing::kFitted:
       return "fitted";
     case Standing::kAtBound:
-      return "fitted, may be " + number(estimate.low);
+      // Of a constant that the file has one over, the bound is at the upper end.
+      return std::isfinite(estimate.high) ? "fitted, may be " + number(estimate.low) : "fitted, may be unlimited";
     case Standing::kPrior:
       return "PRIOR KEPT";
   }
@@ -164,6 +166,7 @@ json keys_json(const evaluation::BoardFit& fit) {
 
 json optimum_json(const boards::Board& board, const evaluation::Optimum& optimum) {
   const auto one = [](const evaluation::Regret& of) {
+    if (of.groups == 0) return json{{"groups", 0}, {"median", nullptr}, {"p90", nullptr}, {"worst", nullptr}};
     return json{{"groups", of.groups}, {"median", of.median}, {"p90", of.p90}, {"worst", of.worst}};
   };
   json groups = json::array();
@@ -220,6 +223,8 @@ Status fit(const FitCommand& options, const std::string& command_line) {
   REINS_TRY(check_output(options.json));
   evaluation::FitOptions how;
   how.keep_voltages = options.keep_voltages;
+  if (options.arrivals == "alone") how.arrivals = evaluation::Arrivals::kAlone;
+  if (options.arrivals == "closed-loop") how.arrivals = evaluation::Arrivals::kClosedLoop;
   how.threads = std::max(1U, std::thread::hardware_concurrency());
   Progress progress("board fit");
   how.progress = [&progress](double share) { return progress.update(share); };
@@ -239,8 +244,10 @@ Status fit(const FitCommand& options, const std::string& command_line) {
          " that it was fitted to, on average: they are too few, or no constants of this model make them");
   }
 
+  const bool useless = std::max(in_fit.latency.mean, in_fit.power.mean) > kUseless;
+  const bool written = !options.out.empty() && !useless;
   std::string edited;
-  if (!options.out.empty()) {
+  if (written) {
     const std::string note = "Fitted by: " + command_line + "\nto " + std::to_string(split.fitted.rows.size()) +
                              " rows; keys marked 'fitted' carry their 95 % interval.";
     REINS_ASSIGN(edited, evaluation::edited_board(base_text, base_file.native(), fitted, note));
@@ -275,13 +282,25 @@ Status fit(const FitCommand& options, const std::string& command_line) {
         "%%%s).\n",
         100 * fitted.latency_sigma, 100 * fitted.power_sigma,
         fitted.temperature_sigma_c > 0 ? (", temperature " + number(fitted.temperature_sigma_c) + " C").c_str() : "");
+    for (const std::string& cluster : fitted.assumed_voltages) {
+      std::printf(
+          "Cluster %s: V(f) is the base file's, and the best frequency depends on it: a shape takes power at five "
+          "frequencies. Give voltage_v where it is known.\n",
+          cluster.c_str());
+    }
     print_errors("Error of the fitted rows", in_fit);
     if (held) print_errors("Error of the rows held out", held_out);
     if (fitted.known_workload) print_errors("Error of the board file as it was, all rows", prior);
     print_optimum(optimum);
-    if (!options.out.empty()) std::printf("\nwrote %s\n", options.out.c_str());
+    if (written) std::printf("\nwrote %s\n", options.out.c_str());
   }
-  if (!options.json.wanted()) return {};
+  const Status end = !useless || options.out.empty()
+                         ? Status{}
+                         : fail(ErrorKind::kUsage,
+                                "not written: the fit is more than " + number(100 * kUseless) +
+                                    " % off the rows that it was fitted to, on average",
+                                options.out, "look at the units and at --columns, --macs and --arrivals");
+  if (!options.json.wanted()) return end;
   json document = {{"board", base.name},
                    {"rows",
                     {{"fitted", split.fitted.rows.size()},
@@ -298,11 +317,13 @@ Status fit(const FitCommand& options, const std::string& command_line) {
                      {"temperature_c", fitted.temperature_sigma_c}}},
                    {"constants", keys_json(fitted)},
                    {"errors", {{"fitted", errors_json(in_fit)}}},
+                   {"assumed_voltages", fitted.assumed_voltages},
                    {"optimum", optimum_json(base, optimum)}};
   if (fitted.known_workload) document["errors"]["as_it_was"] = errors_json(prior);
   if (held) document["errors"]["held_out"] = errors_json(held_out);
-  if (!options.out.empty()) document["file"] = options.out;
-  return options.json.write(document.dump(2) + "\n");
+  if (written) document["file"] = options.out;
+  REINS_TRY(options.json.write(document.dump(2) + "\n"));
+  return end;
 }
 
 /// As the user would type it, for the head of the file.
@@ -321,6 +342,7 @@ std::string spoken(const FitCommand& options) {
   if (options.bytes > 0) add("--bytes", number(options.bytes));
   if (options.launches > 0) add("--launches", number(options.launches));
   if (options.hold_out != "none") add("--hold-out", options.hold_out);
+  if (options.arrivals != "auto") add("--arrivals", options.arrivals);
   if (options.keep_voltages) line += " --keep-voltages";
   return line;
 }
@@ -355,6 +377,13 @@ void register_board_fit(CLI::App& board, int& exit_code) {
       ->add_option(
           "--hold-out", options->hold_out,
           "rows that the fit does not see: none, every-other-frequency, other-every-other-frequency, or MHz,...")
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--arrivals", options->arrivals,
+          "what a latency is of: alone (one batch by itself), closed-loop (as many clients, half of which wait), "
+          "auto (the rows decide)")
+      ->check(CLI::IsMember({"auto", "alone", "closed-loop"}))
       ->capture_default_str();
   command->add_flag("--keep-voltages", options->keep_voltages, "fit no shape of V(f)");
   command->add_flag("--new-frequencies", options->new_frequencies, "take the file's frequencies for operating points");

@@ -22,6 +22,8 @@ show() {
   (cd "$rows" && "$bin/reins" board fit "$@")
 }
 
+echo "Priors are the shipped files', which were fitted to all of these rows (the Jetsons' V(f) is made straight first)."
+echo "From a bare file: tests/evaluation/board_fit_test.cpp, MeasuredJetsons."
 for device in Nano:jetson-nano NX:jetson-xavier-nx AGX:jetson-agx-xavier; do
   convert loudva "$data/loudva_jetson/Profiling.csv" "${device%%:*}" >"$rows/${device##*:}.csv"
   convert unbent "$here/boards/${device##*:}.toml" >"$rows/${device##*:}.toml"

@@ -86,7 +86,8 @@ Result<KernelFile> KernelFile::open(const std::filesystem::path& path, Access ac
   const int mode = access == Access::kRead ? O_RDONLY : access == Access::kWrite ? O_WRONLY : O_RDWR;
   KernelFile file;
   file.path_ = path.native();
-  file.fd_ = ::open(path.c_str(), mode | O_CLOEXEC);
+  // A kernel's attributes know no blocking; a pipe in their place would wait for its other end.
+  file.fd_ = ::open(path.c_str(), mode | O_CLOEXEC | O_NONBLOCK);
   if (file.fd_ < 0) {
     const int cause = errno;
     if (cause == EISDIR) return fail(ErrorKind::kNotFound, "is a folder, a file is wanted", file.path_, hint);
@@ -95,6 +96,9 @@ Result<KernelFile> KernelFile::open(const std::filesystem::path& path, Access ac
   struct stat info {};
   if (::fstat(file.fd_, &info) == 0 && S_ISDIR(info.st_mode)) {
     return fail(ErrorKind::kNotFound, "is a folder, a file is wanted", file.path_, hint);
+  }
+  if (::fstat(file.fd_, &info) == 0 && S_ISFIFO(info.st_mode)) {
+    return fail(ErrorKind::kNotFound, "is a pipe, a file is wanted", file.path_, hint);
   }
   return file;
 }

@@ -22,6 +22,7 @@ constexpr double kBetter = 6;             // by which 2 log-likelihood must rise
 constexpr std::size_t kVoltageFreqs = 4;  // that a shape of V(f) takes
 constexpr std::size_t kVoltageRows = 16;  // where they are no more
 constexpr double kMemoryShare = 0.1;      // of the time, where a fit starts
+constexpr double kLeakShare = 0.5;        // of a row's power: a leakage above it is not kept unseen
 constexpr const char* kUpstream = "upstream_w_per_w";
 
 double log_ratio(double ours, double measured) {
@@ -386,16 +387,27 @@ void add_cluster_keys(PowerProblem& problem, const boards::Board& base, std::siz
   const boards::PowerModel& prior = cluster.power;
   std::set<std::size_t> opps;
   double least_w = 1e300, most_w = 0, hot_c = -300, cold_c = 1000;
-  double least_v = 1e300, most_v = 0;
-  bool idle = false, busy = false;
+  double least_v = 1e300, most_v = 0;  // as measured: the base's V(f) is an assumption
+  bool idle = false, resting = false, busy = false, leak_refuted = false;
+  boards::Cluster leaks_alone = cluster;
+  leaks_alone.power.core_w_per_mhz_v2 = leaks_alone.power.idle_clock_w_per_mhz_v2 = 0;
+  const std::size_t deepest = boards::deepest_idle_state(cluster);
   for (const PowerRow& at : problem.rows) {
     if (base.mappings[at.row->mapping.index()].cluster.index() != c) continue;
     opps.insert(at.row->opp.index());
     least_w = std::min(least_w, *at.row->power_w), most_w = std::max(most_w, *at.row->power_w);
-    const double v = at.row->voltage_v.value_or(cluster.opps[at.row->opp.index()].voltage_v);
-    least_v = std::min(least_v, v), most_v = std::max(most_v, v);
+    boards::OperatingPoint point = cluster.opps[at.row->opp.index()];
+    if (at.row->voltage_v) {
+      point.voltage_v = *at.row->voltage_v;
+      least_v = std::min(least_v, point.voltage_v), most_v = std::max(most_v, point.voltage_v);
+    }
+    const double leak_w = problem.scopes[at.scope].clusters[c] *
+                          boards::cluster_power_at_w(leaks_alone, point, at.busy_cores, deepest,
+                                                     at.own_temperature ? at.temperature_c : prior.leak_ref_c);
+    leak_refuted = leak_refuted || leak_w > kLeakShare * *at.row->power_w;
     if (at.own_temperature) hot_c = std::max(hot_c, at.temperature_c), cold_c = std::min(cold_c, at.temperature_c);
     idle = idle || at.busy_cores == 0 || at.duty < 1;
+    resting = resting || at.busy_cores == 0;
     busy = busy || at.busy_cores > 0;
   }
   if (opps.empty()) return;
@@ -423,11 +435,15 @@ void add_cluster_keys(PowerProblem& problem, const boards::Board& base, std::siz
     problem.keys.push_back(std::move(low));
     problem.keys.push_back(std::move(knee));
   }
-  // A leakage is told from a constant by temperature or voltage.
-  add("leak_w", &boards::PowerModel::leak_w, 0.1 * least_w, 100, hot_c - cold_c < 5 && most_v - least_v < 0.05);
+  // A leakage is told from a constant by temperatures, by measured voltages, or by an idle state that cuts it off.
+  // Without any of them it would take what an assumed V(f) gets wrong; its prior stands, unless that alone is most of
+  // what was measured.
+  const bool warms = hot_c - cold_c >= 5, volts = most_v - least_v >= 0.05;
+  const bool cut_off = resting && busy && cluster.idle[deepest].leakage_fraction < 0.9;
+  add("leak_w", &boards::PowerModel::leak_w, 0.1 * least_w, 100, !warms && !volts && !cut_off && !leak_refuted);
   const double per_c = std::max(prior.leak_per_c, 0.01);
-  add("leak_per_c", &boards::PowerModel::leak_per_c, per_c, 0.2, hot_c - cold_c < 5);
-  add("leak_voltage_exponent", &boards::PowerModel::leak_voltage_exponent, 2, 12, most_v - least_v < 0.05);
+  add("leak_per_c", &boards::PowerModel::leak_per_c, per_c, 0.2, !warms);
+  add("leak_voltage_exponent", &boards::PowerModel::leak_voltage_exponent, 2, 12, !volts);
 }
 
 void add_rail_keys(PowerProblem& problem, const boards::Board& base, bool known_workload) {
@@ -561,20 +577,31 @@ std::vector<FittedKey> take_voltages(boards::Board& board, const MeasuredRows& d
     }
     if (measured == 0) continue;
     const double prior = cluster.opps.front().voltage_v;
-    // Points that nobody measured fit in between their measured neighbours.
     double least = 0;
     for (std::size_t i = 0; i < samples.size(); ++i) {
-      double& v = cluster.opps[i].voltage_v;
-      if (!samples[i].empty()) v = std::round(mean_of(samples[i]) * 1e5) / 1e5;
-      v = least = std::max(v, least);
+      if (samples[i].empty()) continue;
+      cluster.opps[i].voltage_v = least = std::max(std::round(mean_of(samples[i]) * 1e5) / 1e5, least);
     }
-    double most = std::numeric_limits<double>::infinity();
-    for (std::size_t i = samples.size(); i-- > 0;) {
-      double& v = cluster.opps[i].voltage_v;
-      if (samples[i].empty()) v = std::min(v, most);
-      most = std::min(most, v);
+    // Points that nobody measured: on a line between their measured neighbours; beyond those the base's, as far as
+    // voltages that never fall allow.
+    std::optional<std::size_t> below;
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+      if (samples[i].empty()) continue;
+      for (std::size_t k = below ? *below + 1 : 0; k < i; ++k) {
+        boards::OperatingPoint& at = cluster.opps[k];
+        const boards::OperatingPoint& high = cluster.opps[i];
+        if (!below) {
+          at.voltage_v = std::min(at.voltage_v, high.voltage_v);
+          continue;
+        }
+        const boards::OperatingPoint& low = cluster.opps[*below];
+        const double share =
+            static_cast<double>(at.freq_khz - low.freq_khz) / static_cast<double>(high.freq_khz - low.freq_khz);
+        at.voltage_v = std::round((low.voltage_v + share * (high.voltage_v - low.voltage_v)) * 1e5) / 1e5;
+      }
+      below = i;
     }
-    for (std::size_t i = 1; i < samples.size(); ++i) {
+    for (std::size_t i = *below + 1; i < samples.size(); ++i) {
       cluster.opps[i].voltage_v = std::max(cluster.opps[i].voltage_v, cluster.opps[i - 1].voltage_v);
     }
     FittedKey key{"cluster " + cluster.name, "voltage_v", prior, {}, true, {}, {}};
@@ -677,7 +704,8 @@ Estimate inverted(const Estimate& estimate, double most) {
   return {std::min(over(estimate.value), most), over(estimate.high), over(estimate.low), estimate.standing};
 }
 
-void fit_times(BoardFit& fit, const boards::Board& base, const MeasuredRows& data, Starts& starts) {
+void fit_times(BoardFit& fit, const boards::Board& base, const MeasuredRows& data, const FitOptions& options,
+               Starts& starts) {
   std::vector<Rows> of_cluster(base.clusters.size());
   bool batches = false;
   std::vector<double> gaps_s;
@@ -688,7 +716,11 @@ void fit_times(BoardFit& fit, const boards::Board& base, const MeasuredRows& dat
     fit.known_workload = fit.known_workload && data.workloads[row.workload].known;
   }
   std::vector<Arrivals> forms = {Arrivals::kAlone};
-  if (batches) forms.push_back(Arrivals::kClosedLoop);
+  if (options.arrivals) {
+    forms = {*options.arrivals};
+  } else if (batches) {
+    forms.push_back(Arrivals::kClosedLoop);
+  }
   // The clients behave alike on all clusters: the one with the most rows decides.
   std::vector<std::size_t> order(base.clusters.size());
   for (std::size_t c = 0; c < order.size(); ++c) order[c] = c;
@@ -773,6 +805,9 @@ Status fit_powers(BoardFit& fit, const MeasuredRows& data, const FitOptions& opt
   for (std::size_t c = 0; c < shapes.size(); ++c) {
     shapes[c] = !options.keep_voltages && !has_voltage[c] && takes_shape(opps[c].size(), of_cluster[c]);
     any_shape = any_shape || shapes[c];
+    if (!options.keep_voltages && !has_voltage[c] && opps[c].size() > 1 && !shapes[c]) {
+      fit.assumed_voltages.push_back(base.clusters[c].name);
+    }
   }
   PowerFit power =
       fit_power(base, rows, scopes, std::vector<bool>(base.clusters.size(), false), fit.known_workload, starts);
@@ -850,7 +885,7 @@ std::size_t expected_starts(const boards::Board& base, const MeasuredRows& data,
     const std::size_t c = base.mappings[row.mapping.index()].cluster.index();
     if (row.latency_s) timed.insert(c);
     if (row.power_w) opps[c].insert(row.opp.index()), ++powers[c];
-    batches = batches || (row.latency_s && row.batch >= 2);
+    batches = batches || (!options.arrivals && row.latency_s && row.batch >= 2);
     voltages = voltages || row.voltage_v;
     heat = heat || row.time_s;
   }
@@ -888,7 +923,7 @@ Result<BoardFit> fit_board(const boards::Board& base, const MeasuredRows& rows, 
   for (FittedKey& key : take_voltages(fit.board, rows)) fit.keys.push_back(std::move(key));
   const boards::Board with_voltages = fit.board;
   Starts starts(options, expected_starts(base, rows, options));
-  fit_times(fit, with_voltages, rows, starts);
+  fit_times(fit, with_voltages, rows, options, starts);
   REINS_TRY(fit_powers(fit, rows, options, starts));
   REINS_TRY(fit_heat(fit, rows, starts));
   if (starts.stopped()) return fail(ErrorKind::kGone, "the fit was stopped; nothing is written", "board fit");

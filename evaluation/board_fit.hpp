@@ -19,6 +19,7 @@ enum class Arrivals : std::uint8_t {
 struct FitOptions {
   /// Else a shape of V(f) is fitted where rows give power at five frequencies, or at four with 16 rows, and no voltage.
   bool keep_voltages = false;
+  std::optional<Arrivals> arrivals = {};      ///< of the measurement; none: the rows decide
   unsigned threads = 1;                       ///< does not change a figure
   std::function<bool(double)> progress = {};  ///< hears the share that is done, about; false: stop
 };
@@ -45,6 +46,9 @@ struct BoardFit {
   double power_sigma = 0;
   double temperature_sigma_c = 0;
   bool known_workload = true;  ///< of every row with a latency
+  /// Clusters with power at several frequencies, but too few to tell V(f): the base's was taken, and with it the best
+  /// frequency is uncertain.
+  std::vector<std::string> assumed_voltages;
 
   /// What the fitted board makes of a row: seconds, as its latency was measured.
   double latency_s(const MeasuredRow& row) const;

@@ -246,7 +246,9 @@ LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residu
     values[tried] = parameters[tried].prior;
     fit();
     const double worse = std::max(kWorse * noise * noise, kWorseShare * cost_with);
-    if (residuals < kContradict || result.cost - cost_with <= worse) continue;
+    // One that went to the end of what there may be is no estimate, whatever its prior is worth.
+    const bool at_most = badness[out] >= kBeyond;
+    if (at_most || residuals < kContradict || result.cost - cost_with <= worse) continue;
     parameters[tried].held = false;
     needed[tried] = true;
     free = free_with;
@@ -257,7 +259,10 @@ LeastSquares least_squares(std::vector<Parameter> parameters, std::size_t residu
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     result.estimates[i] = {values[i], values[i], values[i], Standing::kPrior};
   }
+  // Rows that are all the same, or made without noise, say nothing of what another measurement would give.
+  const double usual = result.sigma > kLeastSigma ? 1 : kUsualSigma / result.sigma;
   for (std::size_t i = 0; i < free.size(); ++i) {
+    widths[i] *= usual;
     Estimate& estimate = result.estimates[free[i]];
     const Parameter& parameter = parameters[free[i]];
     if (estimate.value < parameter.least + kZero * parameter.scale) estimate.value = parameter.least;

@@ -75,6 +75,29 @@ TEST_F(BoardFitCommand, AFileThatIsThereStaysUnlessSaidOtherwise) {
   EXPECT_EQ(fit({"--board", out, "--data", rows, "--out", out}).code, kOk) << "the base is named twice";
 }
 
+TEST_F(BoardFitCommand, AFitThatMeetsNothingIsShownAndNotWritten) {
+  const std::string out = path("none.toml");
+  const std::string rows = put("rows.csv", kHeader +
+                                               "a57x1,921600,0.0694,2.9,47.8e6\na57x1,1428000,40,3.5,47.8e6\n"
+                                               "a57x1,518400,0.0001,2.6,47.8e6\na57x1,204000,0.313,2.3,47.8e6\n");
+  const Outcome done = fit({"--board", "jetson-nano", "--data", rows, "--out", out});
+  EXPECT_EQ(done.code, kBadInput);
+  EXPECT_THAT(done.out, AllOf(HasSubstr("Error of the fitted rows"), ::testing::Not(HasSubstr("wrote"))));
+  EXPECT_THAT(done.err, HasSubstr("not written: the fit is more than 50 % off"));
+  EXPECT_FALSE(fs::exists(out));
+}
+
+TEST_F(BoardFitCommand, SaysThatFewFrequenciesTellNoVoltageAndTakesArrivals) {
+  const std::string rows = put("rows.csv", kGood);
+  const Outcome done = fit({"--board", "jetson-nano", "--data", rows});
+  EXPECT_THAT(done.out, HasSubstr("Cluster a57: V(f) is the base file's"));
+  EXPECT_THAT(fit({"--board", "jetson-nano", "--data", rows, "--keep-voltages"}).out,
+              ::testing::Not(HasSubstr("V(f) is the base file's")));
+  const Outcome loop = fit({"--board", "jetson-nano", "--data", rows, "--arrivals", "closed-loop"});
+  EXPECT_THAT(loop.out, HasSubstr("in a closed loop"));
+  EXPECT_EQ(fit({"--board", "jetson-nano", "--data", rows, "--arrivals", "batched"}).code, kBadInput);
+}
+
 TEST_F(BoardFitCommand, EnergiesThatArePowerTimesLatencyNoMoreAreNamed) {
   const auto with_energies = [](const char* first, const char* second) {
     return "mapping,freq_khz,latency_s,power_w,energy_j,macs\na57x1,921600,0.0694,2.9," + std::string(first) +
@@ -98,6 +121,21 @@ TEST_F(BoardFitCommand, JsonHasConstantsAndErrors) {
   EXPECT_EQ(document["rows"]["held_out"], 2);
   EXPECT_LT(document["errors"]["held_out"]["latency"]["mean"], 0.1);
   EXPECT_TRUE(document["constants"].is_array());
+}
+
+TEST_F(BoardFitCommand, TheLeastBaseFileOfTheDocumentIsOne) {
+  const auto text = read_file(fs::path(REINS_SOURCE_DIR) / "docs/board-fit.md", std::size_t{1} << 20);
+  ASSERT_OK(text);
+  std::string base;
+  for (std::size_t at = text->find("    schema = 1"); text->compare(at, 4, "    ") == 0;) {
+    const std::size_t end = text->find('\n', at) + 1;
+    base += text->substr(at + 4, end - at - 4);
+    at = end;
+  }
+  const Outcome done = fit({"--board", put("base.toml", base), "--mapping", "gpu", "--macs", "5e9", "--data",
+                            put("rows.csv", "freq_mhz,latency_s,power_w\n318.75,0.2,5\n675.75,0.1,7\n1377,0.055,14\n"),
+                            "--out", path("mine.toml")});
+  EXPECT_EQ(done.code, kOk) << done.err;
 }
 
 TEST_F(BoardFitCommand, ReadsWhatProfileWrites) {

@@ -2,6 +2,7 @@
 // others may write.
 #include "core/kernel_file.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -57,6 +58,13 @@ TEST_F(KernelFileTest, RefusesFoldersAndAbsentFilesWithTheHint) {
     EXPECT_THAT(KernelFile::open(tree_.path("sys/none"), access, "do this"),
                 IsError(ErrorKind::kNotFound, HasSubstr("do this")));
   }
+}
+
+TEST_F(KernelFileTest, RefusesAPipeAndDoesNotWaitForItsOtherEnd) {
+  tree_.put("sys/file", "1");
+  const auto pipe = tree_.path("sys/pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(KernelFile::open(pipe), IsError(ErrorKind::kNotFound, HasSubstr("is a pipe")));
 }
 
 TEST_F(KernelFileTest, ReportsAWriteThatTheDeviceRefuses) {

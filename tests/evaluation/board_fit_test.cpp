@@ -294,6 +294,75 @@ TEST(BoardFit, LeakageFollowsTheTemperatureOfIdleRows) {
   EXPECT_NEAR(fit->board.clusters[0].power.core_w_per_mhz_v2 / 8e-3, 1, 0.03);
 }
 
+// Of a bare base file: V(f) is a guess, and nothing but it tells a leakage from a constant.
+// Where V(f) is the file's and the board's temperature not known, nothing tells a leakage from a constant.
+TEST(BoardFit, ALeakageThatOnlyAnAssumedVoltageTellsKeepsItsPrior) {
+  boards::Board leaky = truth();
+  leaky.clusters[0].power.leak_w = 2;
+  leaky.clusters[0].power.leak_voltage_exponent = 3;
+  MeasuredRows rows = rows_of(leaky, kBatches, 0.005, 5);
+  const FitOptions keep{.keep_voltages = true};
+  const auto untold = fit_board(toy(), rows, keep);
+  ASSERT_OK(untold);
+  for (const char* key : {"leak_w", "leak_per_c", "leak_voltage_exponent"}) {
+    EXPECT_EQ(key_of(*untold, key).estimate.standing, Standing::kPrior) << key;
+  }
+  EXPECT_EQ(untold->board.clusters[0].power.leak_w, toy().clusters[0].power.leak_w);
+  EXPECT_LT(errors_of(*untold, rows).power.mean, 0.03);
+  // A prior that alone draws more than the rows do is not kept.
+  boards::Board base = toy();
+  base.clusters[0].power.leak_w = 20;
+  const auto refuted = fit_board(base, rows, keep);
+  ASSERT_OK(refuted);
+  EXPECT_LT(errors_of(*refuted, rows).power.mean, 0.03);
+  // Measured voltages tell it.
+  for (MeasuredRow& row : rows.rows) row.voltage_v = leaky.clusters[0].opps[row.opp.index()].voltage_v;
+  const auto told = fit_board(toy(), rows, {});
+  ASSERT_OK(told);
+  EXPECT_EQ(key_of(*told, "leak_w").estimate.standing, Standing::kFitted);
+}
+
+TEST(BoardFit, SaysWhereTheVoltageIsTheBasesAndIsToldWhatALatencyIsOf) {
+  const MeasuredRows all = rows_of(truth(), {1, 4}, 0.01, 5);
+  MeasuredRows few = all;
+  std::erase_if(few.rows, [](const MeasuredRow& row) { return row.opp.index() % 4 != 0; });
+  const auto three = fit_board(toy(), few, {.arrivals = Arrivals::kClosedLoop});
+  ASSERT_OK(three);
+  EXPECT_EQ(three->assumed_voltages, std::vector<std::string>{"gpu"});
+  EXPECT_EQ(three->arrivals, Arrivals::kClosedLoop);
+  const auto vouched = fit_board(toy(), few, {.keep_voltages = true, .arrivals = Arrivals::kAlone});
+  ASSERT_OK(vouched);
+  EXPECT_TRUE(vouched->assumed_voltages.empty());
+  EXPECT_EQ(vouched->arrivals, Arrivals::kAlone);
+  const auto ten = fit_board(toy(), all, {});
+  ASSERT_OK(ten);
+  EXPECT_TRUE(ten->assumed_voltages.empty());
+}
+
+TEST(BoardFit, VoltagesBetweenMeasuredPointsLieOnALine) {
+  MeasuredRows rows = rows_of(truth(), {1}, 0, 5);
+  for (const auto& [opp, volts] : {std::pair{2, 0.7}, std::pair{6, 1.1}}) {
+    rows.rows[static_cast<std::size_t>(opp)].voltage_v = volts;
+  }
+  const auto fit = fit_board(toy(), rows, {});
+  ASSERT_OK(fit);
+  const std::vector<double> wanted = {0.7, 0.7, 0.7, 0.8, 0.9, 1.0, 1.1, 1.1, 1.1, 1.1};
+  for (std::size_t o = 0; o < wanted.size(); ++o) {
+    EXPECT_NEAR(fit->board.clusters[0].opps[o].voltage_v, wanted[o], 1e-4) << o;
+  }
+}
+
+TEST(BoardFit, RowsThatAreAllTheSameLeaveNoIntervalOfNoWidth) {
+  MeasuredRows rows = rows_of(truth(), {1}, 0, 5);
+  rows.rows = std::vector<MeasuredRow>(6, rows.rows[4]);
+  const auto fit = fit_board(toy(), rows, {});
+  ASSERT_OK(fit);
+  for (const FittedKey& key : fit->keys) {
+    if (key.estimate.standing == Standing::kPrior) continue;
+    EXPECT_GT(key.estimate.high, key.estimate.value * 1.005) << key.key;
+  }
+}
+
 TEST(BoardFit, IdleRowsAreOfTheDeepestIdleState) {
   boards::Board board = truth();
   boards::Board base = toy();
@@ -637,6 +706,7 @@ TEST(MeasuredJetsons, AreMetAtFrequenciesThatWereLeftOut) {
       const Optimum optimum = optimum_of(*fit, *rows, split->fitted);
       EXPECT_LE(optimum.fitted.median, device.median);
       EXPECT_LE(optimum.fitted.p90, 0.1);
+      EXPECT_EQ(key_of(*fit, "leak_w").estimate.standing, Standing::kPrior) << "nothing in the rows tells it";
     }
   }
 }
