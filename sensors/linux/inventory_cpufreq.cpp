@@ -21,12 +21,12 @@ CpufreqPolicy read_policy(const std::filesystem::path& folder, InventoryDraft& d
   policy.governors = at.words("scaling_available_governors");
   policy.freqs_khz = at.integers("scaling_available_frequencies");
   policy.boost_khz = at.integers("scaling_boost_frequencies");
-  policy.lowest_khz = at.integer("cpuinfo_min_freq");
-  policy.highest_khz = at.integer("cpuinfo_max_freq");
-  policy.min_khz = at.integer("scaling_min_freq");
-  policy.max_khz = at.integer("scaling_max_freq");
-  policy.now_khz = at.integer("scaling_cur_freq");
-  policy.firmware_limit_khz = at.integer("bios_limit");
+  policy.lowest_khz = at.freq_khz("cpuinfo_min_freq");
+  policy.highest_khz = at.freq_khz("cpuinfo_max_freq");
+  policy.min_khz = at.freq_khz("scaling_min_freq");
+  policy.max_khz = at.freq_khz("scaling_max_freq");
+  policy.now_khz = at.freq_khz("scaling_cur_freq");
+  policy.firmware_limit_khz = at.freq_khz("bios_limit");
   policy.switch_s = at.scaled("cpuinfo_transition_latency", 1e-9);
   if (policy.switch_s && *policy.switch_s > 1) policy.switch_s.reset();  // CPUFREQ_ETERNAL, 2^32 - 1: unknown
   policy.boost = at.flag("boost");

@@ -63,9 +63,9 @@ void survey_devfreq(InventoryDraft& draft) {
     device.governor = at.text_or_empty("governor");
     device.governors = at.words("available_governors");
     device.freqs_khz = at.integers("available_frequencies", kPerKhz);
-    device.min_khz = at.divided("min_freq", kPerKhz);
-    device.max_khz = at.divided("max_freq", kPerKhz);
-    device.now_khz = at.divided("cur_freq", kPerKhz);
+    device.min_khz = at.freq_khz("min_freq", kPerKhz);
+    device.max_khz = at.freq_khz("max_freq", kPerKhz);
+    device.now_khz = at.freq_khz("cur_freq", kPerKhz);
     device.set_point = at.has("userspace/set_freq");
     device.writable = at.writable({"governor", "min_freq", "max_freq", "userspace/set_freq"});
     if (device.role == "gpu" && device.writable.empty()) {
@@ -91,7 +91,7 @@ void survey_memory(InventoryDraft& draft) {
                                       "sys/kernel/debug/clk/emc|sys/kernel/debug/tegra_bpmp/debug/clk/emc")) {
     const Attributes at(clock, draft);
     for (const char* file : {"rate", "clk_rate"}) {
-      if (const auto khz = at.divided(file, kPerKhz))
+      if (const auto khz = at.freq_khz(file, kPerKhz))
         draft.found.memory.push_back({at.place() + "/" + file, khz, std::nullopt, at.may_write(file)});
     }
   }

@@ -78,10 +78,12 @@ std::optional<double> Attributes::scaled(std::string_view name, double scale) co
   return static_cast<double>(*value) * scale;
 }
 
-std::optional<std::int64_t> Attributes::divided(std::string_view name, std::int64_t per) const {
+std::optional<std::int64_t> Attributes::freq_khz(std::string_view name, std::int64_t per) const {
   const auto value = integer(name);
-  if (!value) return std::nullopt;
-  return *value / per;
+  if (!value || *value == 0) return std::nullopt;
+  if (*value > 0) return *value / per;
+  note(ErrorKind::kGarbled, "holds a frequency below 0", name);
+  return std::nullopt;
 }
 
 std::optional<bool> Attributes::flag(std::string_view name) const {

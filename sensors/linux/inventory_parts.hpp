@@ -41,8 +41,9 @@ class Attributes {
   std::optional<std::int64_t> integer(std::string_view name) const;
   /// An integer times `scale`.
   std::optional<double> scaled(std::string_view name, double scale) const;
-  /// An integer over `per`, e.g. hertz to kilohertz.
-  std::optional<std::int64_t> divided(std::string_view name, std::int64_t per) const;
+  /// A frequency, from units of which a kilohertz has `per`; none where the file says 0, the kernel's "not known".
+  /// One below 0 is noted.
+  std::optional<std::int64_t> freq_khz(std::string_view name, std::int64_t per = 1) const;
   std::optional<bool> flag(std::string_view name) const;
   std::vector<std::string> words(std::string_view name) const;
   /// Ascending; what is no number is noted.

@@ -261,11 +261,15 @@ TEST(Inventory, SaysWhatIsGarbledAndGoesOn) {
   tree.put(a15 + "/scaling_max_freq", "fast").put(a15 + "/scaling_available_frequencies", "200000 many 400000");
   tree.put_raw(a15 + "/cpuinfo_max_freq", "").put(a15 + "/related_cpus", "4-x");
   tree.put(a15 + "/scaling_cur_freq", "<unknown>");
+  const std::string a7 = "sys/devices/system/cpu/cpufreq/policy0";
+  tree.put(a7 + "/scaling_max_freq", "-1").put(a7 + "/scaling_cur_freq", "0");
   tree.put("sys/class/thermal/thermal_zone0/temp", "12cm").put("sys/class/thermal/cooling_device0/cur_state", "?");
   tree.put_raw("sys/class/thermal/thermal_zone1/temp", std::string(70000, '7'));
   // Reading one's own memory at 0 fails with EIO.
   tree.remove("sys/class/thermal/thermal_zone3/temp").link("sys/class/thermal/thermal_zone3/temp", "/proc/self/mem");
   const Inventory found = take_inventory({tree.root(), ""});
+  EXPECT_EQ(found.cpufreq.at(0).max_khz, std::nullopt);
+  EXPECT_EQ(found.cpufreq.at(0).now_khz, std::nullopt) << "0 is the kernel's word for not known";
   EXPECT_EQ(found.cpufreq.at(1).max_khz, std::nullopt);
   EXPECT_EQ(found.cpufreq.at(1).now_khz, std::nullopt);
   EXPECT_THAT(found.cpufreq.at(1).related_cpus, IsEmpty());
@@ -274,8 +278,9 @@ TEST(Inventory, SaysWhatIsGarbledAndGoesOn) {
   EXPECT_EQ(found.thermal.at(2).temperature_c, 71) << "the next zone is read all the same";
   std::vector<std::string> lines;
   for (const Error& error : found.unreadable) lines.push_back(error.line());
-  EXPECT_EQ(lines.size(), 8U) << "not what the kernel itself says it does not know";
+  EXPECT_EQ(lines.size(), 9U) << "not what the kernel itself says it does not know";
   EXPECT_THAT(lines, Contains("/" + a15 + "/scaling_max_freq: holds no number"));
+  EXPECT_THAT(lines, Contains("/" + a7 + "/scaling_max_freq: holds a frequency below 0"));
   EXPECT_THAT(lines, Contains("/" + a15 + "/cpuinfo_max_freq: is empty, a number is wanted"));
   EXPECT_THAT(lines, Contains("/" + a15 + "/related_cpus: holds no list of cpus"));
   EXPECT_THAT(lines, Contains("/sys/class/thermal/thermal_zone3/temp: cannot be read (Input/output error)"));
